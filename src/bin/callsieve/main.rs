@@ -1,0 +1,3 @@
+//! The `callsieve` command.
+
+fn main() {}

@@ -1,0 +1,11 @@
+//! Compiles seccomp profiles to proven seccomp-BPF filters.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+
+pub mod arch;
+pub mod bpf;
+pub mod policy;
+pub mod profile;

@@ -1,0 +1,109 @@
+//! The normal form.
+
+use crate::arch::Arch;
+use crate::bpf::{Action, Endian};
+use crate::profile::{Diagnostics, Width};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What a profile means on a target: an answer for every possible call.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// One per listed ABI, in the order of the target, all of one byte order; never empty.
+    pub(crate) sections: Vec<Section>,
+    /// For calls of an ABI that is not listed.
+    pub(crate) bad_arch: Action,
+    /// For x32 numbers when x86_64 is listed and x32 is not.
+    pub(crate) unlisted_x32: Action,
+    pub(crate) diagnostics: Diagnostics,
+    pub(crate) install_options: InstallOptions,
+}
+
+/// The rules of one ABI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Section {
+    pub(crate) arch: Arch,
+    /// For every number without a rule that matches.
+    pub(crate) default: Action,
+    /// By number as the filter sees it (MIPS base and x32 bit included).
+    pub(crate) calls: BTreeMap<u32, Vec<Rule>>,
+}
+
+/// One rule of one call. It matches when all its conditions hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) action: Action,
+    pub(crate) conditions: Vec<Condition>,
+    /// Indexes (in the same list of rules) of the rules of other actions that are narrower than this one: where one of
+    /// those matches, this rule has no say.
+    pub(crate) narrower: Vec<usize>,
+    pub(crate) source: Source,
+}
+
+/// Where a rule was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// Index of the entry in the profile.
+    pub(crate) entry: usize,
+    /// JSON path of the entry, or of the single condition that an entry was split into.
+    pub(crate) path: String,
+}
+
+/// A comparison of one argument with constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Condition {
+    /// Argument, 0 to 5.
+    pub(crate) arg: u8,
+    /// On 32-bit ABIs always [`Width::Bits32`].
+    pub(crate) width: Width,
+    pub(crate) test: Test,
+}
+
+/// The comparison, of unsigned 64-bit numbers. The argument is zero-extended from its width first; constants are never
+/// cut, so a constant above 2^32 is greater than every 32-bit argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Test {
+    Eq(u64),
+    Ne(u64),
+    Lt(u64),
+    Le(u64),
+    Gt(u64),
+    Ge(u64),
+    /// `(argument & mask) == value`.
+    MaskedEq {
+        mask: u64,
+        value: u64,
+    },
+}
+
+/// How the profile wants to be installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstallOptions {
+    /// `None` if the profile does not say.
+    pub(crate) flags: Option<Vec<crate::profile::Flag>>,
+    pub(crate) listener_path: Option<String>,
+    pub(crate) listener_metadata: Option<String>,
+}
+
+impl Policy {
+    /// The listed ABIs, in the order of the target.
+    pub fn arches(&self) -> impl Iterator<Item = Arch> + '_ {
+        self.sections.iter().map(|section| section.arch)
+    }
+
+    /// The byte order that all listed ABIs share.
+    pub fn endian(&self) -> Endian {
+        self.sections.first().map_or(Endian::NATIVE, |section| section.arch.endian())
+    }
+
+    /// What was skipped, shadowed, split or doubtful, reading included.
+    pub fn diagnostics(&self) -> &Diagnostics {
+        &self.diagnostics
+    }
+
+    /// Flags and listener fields of the profile.
+    pub fn install_options(&self) -> &InstallOptions {
+        &self.install_options
+    }
+}

@@ -1,0 +1,150 @@
+//! The tree: fields are named as in the JSON.
+
+use super::Diagnostics;
+use crate::arch::{Arch, KernelVersion};
+use crate::bpf::Action;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Where a profile comes from; it decides which meaning is the default ([`crate::policy::Semantics`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// The `linux.seccomp` object of the OCI runtime specification.
+    Oci,
+    /// The superset that Docker and Podman read.
+    Docker,
+    /// Rust code.
+    Builder,
+}
+
+/// A seccomp profile as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    pub(crate) dialect: Dialect,
+    pub(crate) default_action: ActionSpec,
+    pub(crate) architectures: Vec<ListedArch>,
+    pub(crate) arch_map: Vec<SubArches>,
+    /// `None` if the profile does not say; runtimes then choose themselves.
+    pub(crate) flags: Option<Vec<Flag>>,
+    pub(crate) listener_path: Option<String>,
+    pub(crate) listener_metadata: Option<String>,
+    pub(crate) rules: Vec<Rule>,
+    /// What the reader found and did not refuse.
+    pub(crate) diagnostics: Diagnostics,
+}
+
+/// One entry of `syscalls`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    pub(crate) calls: Vec<Call>,
+    pub(crate) action: ActionSpec,
+    /// In a profile read from JSON: OR-ed if an index repeats and the meaning is `Oci`; otherwise AND-ed.
+    pub(crate) args: Vec<Arg>,
+    pub(crate) comment: Option<String>,
+    pub(crate) includes: When,
+    pub(crate) excludes: When,
+    /// JSON path of the entry, such as `$.syscalls[3]`; for the builder `rule 3`.
+    pub(crate) path: String,
+}
+
+/// A system call in a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Call {
+    /// By name, on every listed ABI that has it.
+    Name(String),
+    /// By number, on this ABI only.
+    Number(Arch, u32),
+}
+
+/// An action with its number as written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ActionSpec {
+    /// The same on every target.
+    Action(Action),
+    /// ERRNO with the name of an error, whose number the target decides.
+    ErrnoName(String),
+}
+
+/// One condition: a comparison of an argument with a constant.
+///
+/// [`arg`](crate::profile::arg) starts one in Rust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Arg {
+    pub(crate) index: u8,
+    pub(crate) op: Op,
+    /// For [`Op::MaskedEq`] the mask.
+    pub(crate) value: u64,
+    /// For [`Op::MaskedEq`] the expected value.
+    pub(crate) value_two: u64,
+    pub(crate) width: Width,
+}
+
+/// A comparison, unsigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The names are the documentation.
+pub enum Op {
+    Ne,
+    Lt,
+    Le,
+    Eq,
+    Ge,
+    Gt,
+    /// `(argument & value) == value_two`.
+    MaskedEq,
+}
+
+/// How much of an argument a condition sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Width {
+    /// Only the low 32 bits, as the kernel sees an `int`.
+    Bits32,
+    /// The whole register: 64 bits, or 32 on 32-bit ABIs.
+    Bits64,
+}
+
+/// An entry of `architectures`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ListedArch {
+    /// A named ABI.
+    Arch(Arch),
+    /// `SCMP_ARCH_NATIVE`: the target's own ABI.
+    Native,
+}
+
+/// An entry of `archMap`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubArches {
+    pub(crate) architecture: Arch,
+    pub(crate) sub_architectures: Vec<Arch>,
+}
+
+/// `includes` or `excludes` of an entry; empty lists and `None` say nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct When {
+    /// Names of capabilities, `CAP_SYS_ADMIN` and so on.
+    pub(crate) caps: Vec<String>,
+    /// Names of architectures in Docker's or Podman's spelling.
+    pub(crate) arches: Vec<String>,
+    /// `minKernel`.
+    pub(crate) min_kernel: Option<KernelVersion>,
+}
+
+/// An entry of `flags`: a flag of seccomp(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Flag {
+    /// Give the filter to all threads.
+    Tsync,
+    /// Log all actions but ALLOW.
+    Log,
+    /// Do not force speculation mitigations.
+    SpecAllow,
+    /// Once a supervisor has received a notification, only fatal signals interrupt the call.
+    WaitKillableRecv,
+}

@@ -1,0 +1,12 @@
+//! Profiles as they are written: the tree in the words of the JSON, its readers, and the Rust builder.
+//!
+//! A [`Profile`] says what somebody wrote; it has no target yet. [`Profile::resolve`] turns it into a
+//! [`Policy`](crate::policy::Policy), which says what it means on given architectures.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod ast;
+mod diagnostics;
+
+pub use ast::{ActionSpec, Arg, Call, Dialect, Flag, ListedArch, Op, Profile, Rule, SubArches, When, Width};
+pub use diagnostics::{Code, Diagnostic, Diagnostics, Severity};
