@@ -7,5 +7,7 @@ extern crate alloc;
 
 pub mod arch;
 pub mod bpf;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod policy;
 pub mod profile;
