@@ -18,10 +18,14 @@ fn converted(insn: Insn) -> usize {
             // With the false side behind it one jump is enough; with the true side behind it only if the test can be
             // turned round, which the kernel does for all but JSET.
             let inverted = insn.jt == 0 && !matches!(code, opcode::JSET_K | opcode::JSET_X);
-            let jumps = if insn.jf == 0 || inverted { 1 } else { 2 };
+            let one_jump = insn.jf == 0 || inverted;
             // A constant with the top bit set does not fit the signed immediate and goes through a register.
             let wide = is_constant_test(code) && insn.k.cast_signed() < 0;
-            jumps + usize::from(wide)
+            match (one_jump, wide) {
+                (true, false) => 1,
+                (true, true) | (false, false) => 2,
+                (false, true) => 3,
+            }
         }
         _ => 1,
     }

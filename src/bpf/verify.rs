@@ -126,7 +126,7 @@ const fn check_insn(insn: Insn, pc: usize, len: usize) -> Result<(), VerifyError
     };
     let k = insn.k;
     match insn.code {
-        LD_W_ABS if k >= 64 || k % 4 != 0 => Err(VerifyError::LoadOffset { pc, k }),
+        LD_W_ABS if k >= 64 || !k.is_multiple_of(4) => Err(VerifyError::LoadOffset { pc, k }),
         LD_MEM | LDX_MEM | ST | STX if k >= SCRATCH_WORDS => Err(VerifyError::ScratchIndex { pc, k }),
         DIV_K if k == 0 => Err(VerifyError::DivideByZero { pc }),
         LSH_K | RSH_K if k >= 32 => Err(VerifyError::ShiftCount { pc, k }),

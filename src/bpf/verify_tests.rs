@@ -14,8 +14,8 @@ fn check(body: &[Insn]) -> Result<(), VerifyError> {
 #[test]
 fn length() {
     assert_eq!(verify(&[]), Err(VerifyError::Empty));
-    assert_eq!(verify(&[RET; MAX_INSNS]), Ok(()));
-    assert_eq!(verify(&[RET; MAX_INSNS + 1]), Err(VerifyError::TooLong { len: 4097 }));
+    assert_eq!(verify(&vec![RET; MAX_INSNS]), Ok(()));
+    assert_eq!(verify(&vec![RET; MAX_INSNS + 1]), Err(VerifyError::TooLong { len: 4097 }));
 }
 
 #[test]
