@@ -18,8 +18,9 @@ pub enum Dialect {
     Builder,
 }
 
-/// A seccomp profile as written.
+/// A seccomp profile as written. [`Profile::new`] starts one in Rust.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Profile {
     pub(crate) dialect: Dialect,
     pub(crate) default_action: ActionSpec,
@@ -30,6 +31,8 @@ pub struct Profile {
     pub(crate) listener_path: Option<String>,
     pub(crate) listener_metadata: Option<String>,
     pub(crate) rules: Vec<Rule>,
+    /// In `Strict`, a name counts as known if any ABI has it, not only the listed ones.
+    pub(crate) portable: bool,
     /// What the reader found and did not refuse.
     pub(crate) diagnostics: Diagnostics,
 }
@@ -44,7 +47,7 @@ pub struct Rule {
     pub(crate) comment: Option<String>,
     pub(crate) includes: When,
     pub(crate) excludes: When,
-    /// JSON path of the entry, such as `$.syscalls[3]`; for the builder `rule 3`.
+    /// JSON path of the entry, such as `$.syscalls[3]`; for the builder `rule 4`, counted from 1.
     pub(crate) path: String,
 }
 

@@ -169,7 +169,7 @@ codes! {
     RepeatedIndex = "repeated-index",
     /// A condition that always or never holds.
     ConstantCondition = "constant-condition",
-    /// MASKED_EQ without `valueTwo`.
+    /// `MASKED_EQ` without `valueTwo`.
     MaskedWithoutValue = "masked-without-value",
     /// Bits of `valueTwo` outside of the mask.
     MaskedValueOutsideMask = "masked-value-outside-mask",

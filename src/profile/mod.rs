@@ -5,8 +5,12 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod access;
 mod ast;
+mod builder;
 mod diagnostics;
+mod display;
 
 pub use ast::{ActionSpec, Arg, Call, Dialect, Flag, ListedArch, Op, Profile, Rule, SubArches, When, Width};
+pub use builder::{IntoCalls, Operand, arg};
 pub use diagnostics::{Code, Diagnostic, Diagnostics, Severity};
