@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod arch;
 pub mod bpf;
+pub mod check;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod policy;
