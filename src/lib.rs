@@ -10,5 +10,7 @@ pub mod bpf;
 pub mod check;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+#[cfg(all(target_os = "linux", feature = "install"))]
+pub mod kernel;
 pub mod policy;
 pub mod profile;

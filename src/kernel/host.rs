@@ -1,0 +1,157 @@
+//! Facts of the machine that this program runs on.
+
+use super::raw;
+use crate::arch::{Arch, KernelVersion};
+use thiserror::Error;
+
+/// The machine; made by [`host()`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Host {
+    program: Arch,
+    kernel: KernelVersion,
+    machine: Option<Arch>,
+}
+
+/// Why the facts could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// This program was compiled for an architecture that has no seccomp, or none that is known here.
+    #[error("this program runs on an architecture whose system calls are not known here")]
+    Arch,
+    /// uname(2) failed: an older filter denies it.
+    #[error("uname(2) failed with error {errno}; an older filter of this thread most likely denies it")]
+    Uname {
+        /// The error number.
+        errno: i32,
+    },
+    /// The release does not begin with two numbers.
+    #[error("the kernel release of uname(2) does not begin with two numbers such as 6.12")]
+    Release,
+}
+
+impl Host {
+    /// The ABI of this program's own calls, decided when it was compiled. A 32-bit program on a 64-bit kernel has the
+    /// 32-bit one.
+    pub const fn program_arch(&self) -> Arch {
+        self.program
+    }
+
+    /// The native ABI of the kernel, by the machine name of uname(2). `None` for a name that is not known.
+    ///
+    /// Under personality(2) `PER_LINUX32` the kernel claims to be a 32-bit one.
+    pub const fn kernel_arch(&self) -> Option<Arch> {
+        self.machine
+    }
+
+    /// The release of the kernel.
+    pub const fn kernel(&self) -> KernelVersion {
+        self.kernel
+    }
+}
+
+/// Asks the running kernel. Allocates nothing.
+///
+/// ```
+/// let host = callsieve::kernel::host()?;
+/// println!("{:?} on Linux {}", host.program_arch(), host.kernel());
+/// # Ok::<(), callsieve::kernel::HostError>(())
+/// ```
+pub fn host() -> Result<Host, HostError> {
+    let names = raw::uname().map_err(|errno| HostError::Uname { errno })?;
+    let program = Arch::NATIVE.ok_or(HostError::Arch)?;
+    let kernel = release(text(&names.release)).ok_or(HostError::Release)?;
+    Ok(Host { program, kernel, machine: machine(text(&names.machine)) })
+}
+
+/// The bytes before the NUL.
+fn text(field: &[u8]) -> &str {
+    let bytes = field.split(|&byte| byte == 0).next().unwrap_or_default();
+    core::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The first two numbers of a release such as `6.18.44-cloud`. Numbers above 255 count as 255.
+fn release(text: &str) -> Option<KernelVersion> {
+    let (major, rest) = text.split_once('.')?;
+    let end = rest.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+    Some(KernelVersion::new(number(major)?, number(rest.get(..end)?)?))
+}
+
+fn number(digits: &str) -> Option<u8> {
+    let valid = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    valid.then(|| digits.parse().unwrap_or(u8::MAX))
+}
+
+/// The native ABI of a machine name. The byte order, where the name does not tell it, is that of this program.
+fn machine(name: &str) -> Option<Arch> {
+    let little = cfg!(target_endian = "little");
+    Some(match name {
+        "x86_64" => Arch::X86_64,
+        "i386" | "i486" | "i586" | "i686" => Arch::X86,
+        "aarch64" => Arch::Aarch64,
+        "riscv64" => Arch::Riscv64,
+        "riscv32" => Arch::Riscv32,
+        "loongarch64" => Arch::Loongarch64,
+        "s390x" => Arch::S390x,
+        "s390" => Arch::S390,
+        "ppc" => Arch::Ppc,
+        "ppc64" => Arch::Ppc64,
+        "ppc64le" => Arch::Ppc64le,
+        "mips" if little => Arch::Mipsel,
+        "mips" => Arch::Mips,
+        "mips64" if little => Arch::Mipsel64,
+        "mips64" => Arch::Mips64,
+        "parisc" => Arch::Parisc,
+        "parisc64" => Arch::Parisc64,
+        "m68k" => Arch::M68k,
+        _ if name.starts_with("arm") && name.ends_with('l') => Arch::Arm,
+        _ if name.starts_with("sh") && name.ends_with("eb") => Arch::Sheb,
+        _ if name.starts_with("sh") => Arch::Sh,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases() {
+        for (text, expected) in [
+            ("6.18.44-fc-v669", Some((6, 18))),
+            ("3.10.0-1160.el7.x86_64", Some((3, 10))),
+            ("5.4-rc1", Some((5, 4))),
+            ("4.300.1", Some((4, 255))),
+            ("6", None),
+            ("6.", None),
+            (".6", None),
+            ("v6.1", None),
+            ("", None),
+        ] {
+            assert_eq!(release(text), expected.map(|(major, minor)| KernelVersion::new(major, minor)), "{text}");
+        }
+    }
+
+    #[test]
+    fn machines() {
+        assert_eq!(machine("armv7l"), Some(Arch::Arm));
+        assert_eq!(machine("armv7b"), None);
+        assert_eq!(machine("i686"), Some(Arch::X86));
+        assert_eq!(machine("sh4"), Some(Arch::Sh));
+        assert_eq!(machine("vax"), None);
+    }
+
+    #[test]
+    fn a_field_ends_at_its_nul() {
+        assert_eq!(text(b"s390x\0\0rest"), "s390x");
+        assert_eq!(text(b"full"), "full");
+    }
+
+    #[test]
+    fn this_machine() {
+        let host = host().unwrap();
+        assert_eq!(Some(host.program_arch()), Arch::NATIVE);
+        assert!(host.kernel() >= KernelVersion::new(3, 5));
+    }
+}

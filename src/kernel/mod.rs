@@ -1,0 +1,42 @@
+//! The running kernel: install a filter, ask what is supported, read the state of a thread.
+//!
+//! This floor is the only one with `unsafe`, and of it only the file that makes the system calls. Words are those of
+//! seccomp(2).
+//!
+//! - [`Install`] gives a filter to the calling thread or to all threads: one system call (and one more for
+//!   `no_new_privs`), async-signal-safe and without allocation, so it may run between fork and exec. What can go wrong
+//!   is an [`InstallError`] with its cause and its remedy.
+//! - [`probe()`], [`action_available`] and [`flag_available`] ask what this kernel knows.
+//! - [`status()`] tells which filters a thread has, [`host()`] what the machine is.
+//! - [`strict_mode`] is the older mode that allows read, write, exit and nothing else.
+//!
+//! With the feature `install` alone everything here is `no_std` and free of allocation.
+//!
+//! ```no_run
+//! use callsieve::bpf::{Action, Insn, Program, opcode};
+//! use callsieve::kernel::Install;
+//!
+//! static ALLOW_ALL: Program = Program::from_static(&[Insn::stmt(opcode::RET_K, Action::Allow.to_raw())]);
+//! let installed = Install::new().log(true).install(&ALLOW_ALL)?;
+//! assert!(installed.no_new_privs());
+//! # Ok::<(), callsieve::kernel::InstallError>(())
+//! ```
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod error;
+mod flags;
+mod host;
+mod install;
+mod probe;
+mod raw;
+mod status;
+
+pub use error::InstallError;
+pub use flags::{FilterFlag, FilterFlags};
+pub use host::{Host, HostError, host};
+pub use install::{Install, Installed, strict_mode};
+pub use probe::{Support, action_available, flag_available, probe};
+#[cfg(feature = "std")]
+pub use status::status_of;
+pub use status::{Mode, Status, StatusError, status};
