@@ -107,6 +107,74 @@ impl Arch {
     pub const fn has_64bit_args(self) -> bool {
         self.audit() & 0x8000_0000 != 0
     }
+
+    /// What the kernel adds to the numbers of its table before a filter sees them: 4000, 5000 and 6000 on MIPS o32, n64
+    /// and n32, [`X32_BIT`](Self::X32_BIT) on x32, 0 elsewhere (`asm/unistd.h`).
+    pub const fn number_base(self) -> u32 {
+        match self {
+            Self::X32 => Self::X32_BIT,
+            Self::Mips | Self::Mipsel => 4000,
+            Self::Mips64 | Self::Mipsel64 => 5000,
+            Self::Mips64n32 | Self::Mipsel64n32 => 6000,
+            _ => 0,
+        }
+    }
+
+    /// The other ABIs whose calls the same kernel can take, so that a filter on it can meet them. A kernel may be built
+    /// without them, and that of a 32-bit machine never has its 64-bit partner.
+    ///
+    /// riscv64 and riscv32 are no partners here: a filter sees riscv32 calls on a 64-bit kernel with the riscv64 token
+    /// and cannot tell them apart.
+    pub const fn compat(self) -> &'static [Self] {
+        match self {
+            Self::X86_64 => &[Self::X86, Self::X32],
+            Self::X32 => &[Self::X86_64, Self::X86],
+            Self::X86 => &[Self::X86_64, Self::X32],
+            Self::Aarch64 => &[Self::Arm],
+            Self::Arm => &[Self::Aarch64],
+            Self::S390x => &[Self::S390],
+            Self::S390 => &[Self::S390x],
+            Self::Ppc => &[Self::Ppc64],
+            Self::Ppc64 => &[Self::Ppc],
+            Self::Mips => &[Self::Mips64, Self::Mips64n32],
+            Self::Mips64 => &[Self::Mips, Self::Mips64n32],
+            Self::Mips64n32 => &[Self::Mips64, Self::Mips],
+            Self::Mipsel => &[Self::Mipsel64, Self::Mipsel64n32],
+            Self::Mipsel64 => &[Self::Mipsel, Self::Mipsel64n32],
+            Self::Mipsel64n32 => &[Self::Mipsel64, Self::Mipsel],
+            Self::Parisc => &[Self::Parisc64],
+            Self::Parisc64 => &[Self::Parisc],
+            Self::Riscv64 | Self::Riscv32 | Self::Loongarch64 | Self::Ppc64le | Self::M68k | Self::Sh | Self::Sheb => {
+                &[]
+            }
+        }
+    }
+
+    /// The number of the signal SIGSYS, with which the TRAP action answers (`asm/signal.h`).
+    pub const fn sigsys(self) -> u8 {
+        match self {
+            Self::Mips | Self::Mipsel | Self::Mips64 | Self::Mipsel64 | Self::Mips64n32 | Self::Mipsel64n32 => 12,
+            _ => 31,
+        }
+    }
+
+    /// For how many numbers, counted from 0, the kernel remembers that a filter always allows them (the allow bitmap,
+    /// `SECCOMP_ARCH_NATIVE_NR` and `SECCOMP_ARCH_COMPAT_NR`), whether this ABI is native or a partner. `None` where it
+    /// keeps no such list: x32 and MIPS.
+    ///
+    /// The count is that of our table; an older kernel covers fewer numbers, all of which it knows.
+    pub fn bitmap_len(self) -> Option<u32> {
+        (self.number_base() == 0).then(|| self.table_len())
+    }
+
+    /// Numbers that the kernel lets through before it asks any filter: on x86_64 `uretprobe` (since 6.11) and `uprobe`
+    /// (since 6.18), whatever the filter says (`__secure_computing` in `kernel/seccomp.c`).
+    pub const fn forced_allow(self) -> &'static [u32] {
+        match self {
+            Self::X86_64 => &[335, 336],
+            _ => &[],
+        }
+    }
 }
 
 const fn native() -> Option<Arch> {
