@@ -8,9 +8,14 @@ extern crate alloc;
 pub mod arch;
 pub mod bpf;
 pub mod check;
+mod code;
+mod compile;
+mod emit;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod graph;
 #[cfg(all(target_os = "linux", feature = "install"))]
 pub mod kernel;
+mod opt;
 pub mod policy;
 pub mod profile;

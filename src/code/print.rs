@@ -1,0 +1,90 @@
+//! Steps to look at: text and DOT.
+
+use super::{Code, CodeId, Held, Input, Op, Step};
+use alloc::string::String;
+use core::fmt::{self, Write};
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nr => f.write_str("nr"),
+            Self::Arch => f.write_str("arch"),
+            Self::Low(arg) => write!(f, "arg{arg}"),
+            Self::High(arg) => write!(f, "arg{arg}.high"),
+        }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mask {
+            u32::MAX => self.input.fmt(f),
+            mask => write!(f, "({} & {mask:#x})", self.input),
+        }
+    }
+}
+
+/// One step without what follows.
+struct Label(Step);
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Step::Return(action) => write!(f, "{action}"),
+            Step::Load(input, _) => write!(f, "load {input}"),
+            Step::And { mask, .. } => write!(f, "and {mask:#x}"),
+            Step::Test { held, op: Op::Eq, k, .. } => write!(f, "{held} == {k:#x}"),
+            Step::Test { held, op: Op::Ge, k, .. } => write!(f, "{held} >= {k:#x}"),
+            Step::Test { held, op: Op::Set, k, .. } => write!(f, "{held} & {k:#x}"),
+        }
+    }
+}
+
+impl Code {
+    /// The steps below a root, one a line.
+    pub(crate) fn to_text(&self, root: CodeId) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.text(root, &mut out);
+        out
+    }
+
+    fn text(&self, root: CodeId, out: &mut String) -> fmt::Result {
+        for id in self.reachable(root) {
+            let step = self.step(id);
+            write!(out, "c{}: {}", id.index(), Label(step))?;
+            match step {
+                Step::Return(_) => writeln!(out)?,
+                Step::Load(_, next) | Step::And { next, .. } => writeln!(out, " -> c{}", next.index())?,
+                Step::Test { yes, no, .. } => writeln!(out, " ? c{} : c{}", yes.index(), no.index())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A picture in the DOT language of Graphviz.
+    pub(crate) fn to_dot(&self, root: CodeId) -> String {
+        let mut out = String::from("digraph code {\n  node [shape=box, fontname=monospace];\n");
+        let _ = self.dot(root, &mut out);
+        out.push_str("}\n");
+        out
+    }
+
+    fn dot(&self, root: CodeId, out: &mut String) -> fmt::Result {
+        for id in self.reachable(root) {
+            let step = self.step(id);
+            let from = id.index();
+            let shape = if matches!(step, Step::Return(_)) { ", style=rounded" } else { "" };
+            writeln!(out, "  c{from} [label=\"{}\"{shape}];", Label(step))?;
+            match step {
+                Step::Return(_) => {}
+                Step::Load(_, next) | Step::And { next, .. } => writeln!(out, "  c{from} -> c{};", next.index())?,
+                Step::Test { yes, no, .. } => {
+                    writeln!(out, "  c{from} -> c{} [label=\"yes\"];", yes.index())?;
+                    writeln!(out, "  c{from} -> c{} [label=\"no\", style=dashed];", no.index())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Code to instructions: places, jumps and their reach, byte order.
+//!
+//! The program grows from its last instruction to its first. Every jump of the machine leads forward, so a target has
+//! its final place before anything jumps to it, and all distances are known when a jump is written.
+//!
+//! - Of the two sides of a comparison the one that is taken more often is emitted last and so lies directly behind it:
+//!   the kernel turns such a jump into one eBPF instruction instead of two. For a bit test it is always the false side,
+//!   because the kernel cannot invert it.
+//! - A conditional jump reaches 255 instructions. For a target that is farther away a stepping stone is put in between:
+//!   a copy of it if it is a return, else an unconditional jump. Later jumps use the stepping stone as well.
+
+use crate::bpf::{Endian, Insn, SyscallData, opcode};
+use crate::code::{Code, CodeId, Flow, Input, Op, Step};
+use alloc::vec::Vec;
+
+/// The instructions of the code below a root; possibly more than the kernel accepts.
+pub(crate) fn emit(code: &Code, root: CodeId, flow: &Flow, endian: Endian) -> Vec<Insn> {
+    let mut emitter = Emitter { code, endian, backwards: Vec::new(), place: alloc::vec![None; code.len()] };
+    // An explicit stack: code can be deeper than the stack of a thread.
+    let mut todo = Vec::from([Task::Visit(root)]);
+    while let Some(task) = todo.pop() {
+        match task {
+            Task::Visit(id) if emitter.place[id.index()].is_some() => {}
+            Task::Visit(id) => {
+                todo.push(Task::Place(id));
+                for child in children(code.step(id), flow) {
+                    todo.push(Task::Visit(child));
+                }
+            }
+            // It may have been placed while its children were.
+            Task::Place(id) if emitter.place[id.index()].is_some() => {}
+            Task::Place(id) => emitter.put(id),
+        }
+    }
+    emitter.backwards.reverse();
+    emitter.backwards
+}
+
+enum Task {
+    Visit(CodeId),
+    Place(CodeId),
+}
+
+/// What a step leads to; the first shall lie directly behind it.
+fn children(step: Step, flow: &Flow) -> impl Iterator<Item = CodeId> {
+    let (near, far) = match step {
+        Step::Return(_) => (None, None),
+        Step::Load(_, next) | Step::And { next, .. } => (Some(next), None),
+        Step::Test { op: Op::Set, yes, no, .. } => (Some(no), Some(yes)),
+        Step::Test { yes, no, .. } if flow.at(yes) > flow.at(no) => (Some(yes), Some(no)),
+        Step::Test { yes, no, .. } => (Some(no), Some(yes)),
+    };
+    near.into_iter().chain(far)
+}
+
+struct Emitter<'a> {
+    code: &'a Code,
+    endian: Endian,
+    /// The last instruction comes first.
+    backwards: Vec<Insn>,
+    /// Index in `backwards` of the nearest copy of a step, or of a jump to it.
+    place: Vec<Option<usize>>,
+}
+
+impl Emitter<'_> {
+    fn put(&mut self, id: CodeId) {
+        match self.code.step(id) {
+            Step::Return(action) => self.push(Insn::stmt(opcode::RET_K, action.to_raw())),
+            Step::Load(input, next) => {
+                self.reach(next, 0);
+                self.push(Insn::stmt(opcode::LD_W_ABS, offset(input, self.endian)));
+            }
+            Step::And { mask, next, .. } => {
+                self.reach(next, 0);
+                self.push(Insn::stmt(opcode::AND_K, mask));
+            }
+            Step::Test { op, k, yes, no, .. } => {
+                // One less for the first, because a stepping stone for the second may still come between.
+                self.reach(yes, 254);
+                self.reach(no, 255);
+                let (jt, jf) = (self.jump(yes), self.jump(no));
+                self.push(Insn::new(operation(op), jt, jf, k));
+            }
+        }
+        self.place[id.index()] = self.backwards.len().checked_sub(1);
+    }
+
+    fn push(&mut self, insn: Insn) {
+        self.backwards.push(insn);
+    }
+
+    /// Instructions between a step and the one that is written next.
+    fn distance(&self, id: CodeId) -> usize {
+        // Children are placed before their parents.
+        let place = self.place[id.index()].unwrap_or(0);
+        self.backwards.len().saturating_sub(place + 1)
+    }
+
+    fn jump(&self, id: CodeId) -> u8 {
+        u8::try_from(self.distance(id)).unwrap_or(u8::MAX)
+    }
+
+    /// Makes a step reachable over at most `limit` instructions.
+    fn reach(&mut self, id: CodeId, limit: usize) {
+        let distance = self.distance(id);
+        if distance <= limit {
+            return;
+        }
+        let stone = match self.code.step(id) {
+            Step::Return(action) => Insn::stmt(opcode::RET_K, action.to_raw()),
+            _ => Insn::stmt(opcode::JA, u32::try_from(distance).unwrap_or(u32::MAX)),
+        };
+        self.push(stone);
+        self.place[id.index()] = self.backwards.len().checked_sub(1);
+    }
+}
+
+fn operation(op: Op) -> u16 {
+    match op {
+        Op::Eq => opcode::JEQ_K,
+        Op::Ge => opcode::JGE_K,
+        Op::Set => opcode::JSET_K,
+    }
+}
+
+fn offset(input: Input, endian: Endian) -> u32 {
+    let offset = match input {
+        Input::Nr => Some(SyscallData::NR),
+        Input::Arch => Some(SyscallData::ARCH),
+        Input::Low(arg) => SyscallData::low_word(arg, endian),
+        Input::High(arg) => SyscallData::high_word(arg, endian),
+    };
+    // Arguments are numbered 0 to 5; the program check refuses this offset.
+    offset.unwrap_or(u32::MAX)
+}

@@ -1,0 +1,132 @@
+//! The graph of a policy.
+
+use super::product::{Budget, Problem, solve};
+use super::{Graph, NodeId, Piece, Word, chain};
+use crate::arch::Arch;
+use crate::bpf::Action;
+use crate::policy::{Policy, Section};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// Atoms that may be looked at for a whole policy before every further call is decided rule by rule.
+const POLICY_WORK: u64 = 30_000_000;
+
+/// A policy as a graph.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) graph: Graph,
+    pub(crate) root: NodeId,
+    /// Where the numbers of each architecture token are decided, tokens ascending.
+    pub(crate) arches: Vec<(u32, NodeId)>,
+    /// Calls whose rules were too tangled to be decided together.
+    pub(crate) chained: usize,
+}
+
+/// Makes the graph of a policy: [`Policy::decide`] as questions.
+pub(crate) fn build(policy: &Policy) -> Built {
+    let mut builder =
+        Builder { graph: Graph::default(), known: BTreeMap::new(), budget: Budget { work: POLICY_WORK }, chained: 0 };
+    let bad_arch = builder.graph.ret(policy.bad_arch);
+    let mut tokens: Vec<u32> = policy.arches().map(Arch::audit).collect();
+    tokens.sort_unstable();
+    tokens.dedup();
+    let arches: Vec<_> = tokens.into_iter().map(|token| (token, builder.numbers(policy, token))).collect();
+    let mut pieces = Vec::from([Piece { start: 0, to: bad_arch }]);
+    for &(token, to) in &arches {
+        put(&mut pieces, token, to, bad_arch);
+    }
+    let root = builder.graph.switch(Word::Arch, &pieces);
+    Built { graph: builder.graph, root, arches, chained: builder.chained }
+}
+
+/// Gives one value its own piece. Values come in ascending order.
+fn put(pieces: &mut Vec<Piece>, value: u32, to: NodeId, after: NodeId) {
+    pieces.pop_if(|piece| piece.start == value);
+    pieces.push(Piece { start: value, to });
+    if let Some(start) = value.checked_add(1) {
+        pieces.push(Piece { start, to: after });
+    }
+}
+
+struct Builder {
+    graph: Graph,
+    known: BTreeMap<Problem, NodeId>,
+    budget: Budget,
+    chained: usize,
+}
+
+impl Builder {
+    /// All numbers of an architecture token.
+    fn numbers(&mut self, policy: &Policy, token: u32) -> NodeId {
+        let find = |arch| policy.sections.iter().find(|section| section.arch == arch);
+        let spans = if token == Arch::X32.audit() {
+            // Bit 30 tells x32 from x86_64, except in the number that a tracer sets to skip a call.
+            let (native, x32) = (find(Arch::X86_64), find(Arch::X32));
+            let native = Span::of(native, policy.bad_arch);
+            let x32 = Span::of(x32, policy.unlisted_x32);
+            let skipped = if native.section.is_some() { native } else { x32 };
+            Vec::from([
+                native.over(0, 0x3fff_ffff),
+                x32.over(0x4000_0000, 0x7fff_ffff),
+                native.over(0x8000_0000, 0xbfff_ffff),
+                x32.over(0xc000_0000, 0xffff_fffe),
+                skipped.over(0xffff_ffff, 0xffff_ffff),
+            ])
+        } else {
+            let section = policy.sections.iter().find(|section| section.arch.audit() == token);
+            Vec::from([Span::of(section, policy.bad_arch)])
+        };
+        let mut pieces = Vec::new();
+        for span in spans {
+            self.span(span, &mut pieces);
+        }
+        self.graph.switch(Word::Nr, &pieces)
+    }
+
+    fn span(&mut self, span: Span<'_>, pieces: &mut Vec<Piece>) {
+        let rest = self.graph.ret(span.rest);
+        pieces.push(Piece { start: span.first, to: rest });
+        let Some(section) = span.section else { return };
+        for (&nr, rules) in section.calls.range(span.first..=span.last) {
+            let to = self.call(Problem::new(rules, section.default));
+            put(pieces, nr, to, rest);
+        }
+        // What comes behind the last number belongs to the next span.
+        pieces.pop_if(|piece| span.last.checked_add(1) == Some(piece.start));
+    }
+
+    fn call(&mut self, problem: Problem) -> NodeId {
+        if problem.clauses.is_empty() {
+            return self.graph.ret(problem.fallback);
+        }
+        if let Some(&known) = self.known.get(&problem) {
+            return known;
+        }
+        let order: Vec<Word> = (0..6).map(Word::Low).chain((0..6).map(Word::High)).collect();
+        let node = solve(&mut self.graph, problem.clone(), &order, &mut self.budget).unwrap_or_else(|| {
+            self.chained += 1;
+            chain::solve(&mut self.graph, &problem)
+        });
+        self.known.insert(problem, node);
+        node
+    }
+}
+
+/// Numbers that one section answers for, or one action.
+#[derive(Clone, Copy)]
+struct Span<'a> {
+    section: Option<&'a Section>,
+    rest: Action,
+    first: u32,
+    last: u32,
+}
+
+impl<'a> Span<'a> {
+    fn of(section: Option<&'a Section>, refused: Action) -> Self {
+        Self { section, rest: section.map_or(refused, |section| section.default), first: 0, last: u32::MAX }
+    }
+
+    fn over(self, first: u32, last: u32) -> Self {
+        Self { first, last, ..self }
+    }
+}

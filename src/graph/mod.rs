@@ -1,0 +1,172 @@
+//! What to decide: a graph of questions about 32-bit words that ends in actions.
+//!
+//! A [`Graph`] holds nodes of three kinds. `Return` is an answer. `Switch` looks at one [`Word`] of the input and goes
+//! on by the interval that its value lies in; the intervals cover all 32-bit numbers, so that a gap is never a
+//! don't-care. `Mask` asks whether some bits of a word have given values. Nothing here says in which order comparisons
+//! are made; that is the business of `opt`.
+//!
+//! Nodes can only be made by the smart constructors of [`Graph`]. They merge neighbouring intervals that lead to the
+//! same node, drop questions whose answer does not matter, and give equal nodes the same identity. Two system calls
+//! with the same rules therefore lead to the same node. Children are made before their parents, so ids ascend from the
+//! leaves to the root.
+//!
+//! - `build` makes the graph of a [`Policy`](crate::policy::Policy): one `Switch` over the architecture, one over the
+//!   number for each architecture, and below them the rules of each call.
+//! - `formula` turns conditions on 64-bit arguments into conditions on words.
+//! - `product` decides all rules of a call together, word by word; `chain` one rule after the other. The first gives
+//!   the better code, the second is always small and quick to make: it takes over when the first grows too large.
+//! - `print` shows a graph as text and as a picture.
+
+mod build;
+mod chain;
+mod formula;
+mod print;
+mod product;
+
+pub(crate) use build::{Built, build};
+
+use crate::bpf::Action;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// One 32-bit word of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Word {
+    /// The architecture token.
+    Arch,
+    /// The number of the call.
+    Nr,
+    /// The low half of an argument.
+    Low(u8),
+    /// The high half of an argument.
+    High(u8),
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arch => f.write_str("arch"),
+            Self::Nr => f.write_str("nr"),
+            Self::Low(arg) => write!(f, "arg{arg}"),
+            Self::High(arg) => write!(f, "arg{arg}.high"),
+        }
+    }
+}
+
+/// The identity of a node within its graph. Equal ids mean equal behaviour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NodeId(u32);
+
+impl NodeId {
+    /// For tables with one entry a node.
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The values from `start` up to the start of the next piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Piece {
+    pub(crate) start: u32,
+    pub(crate) to: NodeId,
+}
+
+/// A question or an answer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Node {
+    Return(Action),
+    /// By the interval in which a word lies. At least two pieces, the first starts at 0, starts ascend, neighbours lead
+    /// to different nodes.
+    Switch {
+        word: Word,
+        pieces: Vec<Piece>,
+    },
+    /// `(word & mask) == value`; `value` has no bit outside `mask`, and `mask` is neither nothing nor everything.
+    Mask {
+        word: Word,
+        mask: u32,
+        value: u32,
+        yes: NodeId,
+        no: NodeId,
+    },
+}
+
+/// Nodes, each kept once.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    nodes: Vec<Node>,
+    index: BTreeMap<Node, NodeId>,
+}
+
+impl Graph {
+    /// The node with this id.
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    /// All nodes; children come before their parents.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        (0..).map(NodeId).zip(&self.nodes)
+    }
+
+    /// Number of nodes.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// An answer.
+    pub(crate) fn ret(&mut self, action: Action) -> NodeId {
+        self.intern(Node::Return(action))
+    }
+
+    /// A choice by intervals. The starts ascend and the first is 0; what starts later replaces what started before.
+    pub(crate) fn switch(&mut self, word: Word, pieces: &[Piece]) -> NodeId {
+        let mut merged: Vec<Piece> = Vec::with_capacity(pieces.len());
+        for &piece in pieces {
+            if merged.last().is_none_or(|last| last.to != piece.to) {
+                merged.push(piece);
+            }
+        }
+        match merged.as_slice() {
+            [only] => only.to,
+            _ => self.intern(Node::Switch { word, pieces: merged }),
+        }
+    }
+
+    /// A choice between the values from `first` to `last` and all others.
+    pub(crate) fn within(&mut self, word: Word, (first, last): (u32, u32), yes: NodeId, no: NodeId) -> NodeId {
+        let mut pieces = Vec::with_capacity(3);
+        if first > 0 {
+            pieces.push(Piece { start: 0, to: no });
+        }
+        pieces.push(Piece { start: first, to: yes });
+        if let Some(start) = last.checked_add(1) {
+            pieces.push(Piece { start, to: no });
+        }
+        self.switch(word, &pieces)
+    }
+
+    /// A choice by the bits of a word.
+    pub(crate) fn mask(&mut self, word: Word, (mask, value): (u32, u32), yes: NodeId, no: NodeId) -> NodeId {
+        if value & !mask != 0 {
+            return no;
+        }
+        match mask {
+            0 => yes,
+            u32::MAX => self.within(word, (value, value), yes, no),
+            _ if yes == no => yes,
+            _ => self.intern(Node::Mask { word, mask, value, yes, no }),
+        }
+    }
+
+    fn intern(&mut self, node: Node) -> NodeId {
+        if let Some(&id) = self.index.get(&node) {
+            return id;
+        }
+        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        self.nodes.push(node.clone());
+        self.index.insert(node, id);
+        id
+    }
+}

@@ -1,0 +1,35 @@
+//! Graph to code: in which order to ask.
+//!
+//! The graph is translated from its leaves to its root. A `Mask` becomes a bit test, or a cut and a comparison. A
+//! `Switch` becomes a tree of comparisons:
+//!
+//! - `runs` turns the intervals of a switch into weighted runs of equal behaviour;
+//! - `search` finds the cheapest tree of range and equality tests over runs by dynamic programming;
+//! - `split` makes a balanced tree of range tests, for switches that are too large to search.
+//!
+//! The cost of a tree is the weight of every comparison made, plus a penalty for each comparison written, so that one
+//! number says what speed and what size are worth ([`Params`]).
+
+mod lower;
+mod runs;
+mod search;
+mod split;
+
+pub(crate) use lower::{Lowered, lower};
+
+/// What a tree shall be good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Params {
+    /// Price of one comparison in the program, in thousandths of the weight of everything that passes the switch.
+    pub(crate) size_price: u32,
+    /// Equality tests are tried wherever at most this many runs are left; 0 for range tests only.
+    pub(crate) few: usize,
+    /// Switches with more runs are split without a search.
+    pub(crate) max_runs: usize,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { size_price: 3, few: 6, max_runs: 200 }
+    }
+}
