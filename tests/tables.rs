@@ -14,7 +14,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test.
 
-use callsieve::arch::{Arch, KernelVersion, Syscall, TABLE_KERNEL};
+use callsieve::arch::{Arch, Errno, KernelVersion, Syscall, TABLE_KERNEL};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -262,6 +262,63 @@ fn table_agrees_with_the_headers() {
         wrong.is_empty(),
         "{wrong}\nif the headers are newer than {TABLE_KERNEL}, make the table again: see the top of this file"
     );
+}
+
+/// The headers that define the error numbers of an architecture, one that stands for each kind of numbering.
+fn errno_headers() -> Vec<(Arch, Vec<PathBuf>)> {
+    let folder = std::env::var_os("CALLSIEVE_HEADERS").map_or_else(|| "/usr/lib/linux/uapi".into(), PathBuf::from);
+    let generic =
+        [folder.join("asm-generic"), folder.join("../../../include/asm-generic"), "/usr/include/asm-generic".into()]
+            .into_iter()
+            .find(|path| path.join("errno.h").is_file());
+    let Some(generic) = generic else { return Vec::new() };
+    let (base, all) = (generic.join("errno-base.h"), generic.join("errno.h"));
+    let of = |name: &str| folder.join(name).join("asm/errno.h");
+    let mut headers = vec![
+        (Arch::X86_64, vec![base.clone(), all.clone()]),
+        (Arch::Ppc64, vec![base.clone(), all, of("powerpc")]),
+        (Arch::Mips, vec![base.clone(), of("mips")]),
+        (Arch::Parisc, vec![base, of("parisc")]),
+    ];
+    headers.retain(|(_, files)| files.iter().all(|file| file.is_file()));
+    headers
+}
+
+/// Error numbers that headers define, the later ones for the earlier ones; a name may stand for another one.
+fn parse_errnos(files: &[PathBuf]) -> BTreeMap<String, u16> {
+    let mut words = BTreeMap::new();
+    for file in files {
+        for line in fs::read_to_string(file).unwrap().lines() {
+            let parts: Vec<&str> = line.split_whitespace().collect();
+            if let ["#define", name, value, ..] = *parts.as_slice()
+                && name.starts_with('E')
+            {
+                words.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+    let number = |value: &String| value.parse().ok().or_else(|| words.get(value)?.parse().ok());
+    words.iter().map(|(name, value)| (name.clone(), number(value).unwrap())).collect()
+}
+
+#[test]
+fn error_numbers_agree_with_the_headers() {
+    let headers = errno_headers();
+    if headers.is_empty() {
+        skip("tables: no asm-generic/errno.h on this machine");
+    }
+    for (arch, files) in headers {
+        let theirs = parse_errnos(&files);
+        assert!(theirs.len() > 120, "{arch}: only {} error numbers understood", theirs.len());
+        for (name, number) in &theirs {
+            assert_eq!(Errno::from_name(arch, name), Some(Errno::new(*number)), "{arch} {name}");
+        }
+        for name in Errno::names(arch).filter(|&name| name != "ENOTSUP") {
+            // Names that older headers lack.
+            let newer = ["EFSBADCRC", "EFSCORRUPTED", "EFTYPE"].contains(&name);
+            assert!(theirs.contains_key(name) || newer, "{arch} {name} is in no header");
+        }
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod abi;
+mod errno;
 mod names;
 mod nearest;
 mod syscall;
@@ -26,6 +27,7 @@ mod table;
 mod version;
 
 pub use abi::Arch;
+pub use errno::Errno;
 pub use names::UnknownArch;
 #[allow(unused_imports)] // For the floors above.
 pub(crate) use nearest::nearest;
