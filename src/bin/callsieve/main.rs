@@ -1,3 +1,81 @@
-//! The `callsieve` command.
+//! The `callsieve` command: one file a subcommand, on the public API of the crate only.
+//!
+//! Results go to standard output, messages to standard error. Exit status: 0 fine; 1 a difference, finding or denial was
+//! found; 2 unusable input or arguments. `run` passes on the status of the command, and has 125 for its own failures,
+//! 126 for a command that is not executable and 127 for one that is not found, as env(1).
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod outcome;
+mod syscalls;
+mod values;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use outcome::{Done, Failure, Outcome, UNUSABLE};
+use std::process::ExitCode;
+
+/// Compiles seccomp profiles to proven seccomp-BPF filters
+///
+/// Reads a seccomp profile as Docker, Podman, Kubernetes and the OCI runtimes use it, compiles it to a filter for any
+/// Linux architecture, and proves that the filter does exactly what the profile says, for every possible call. The
+/// other subcommands show, check, try out and install what came out.
+///
+/// PROFILE is a JSON file, - for standard input, or container-default for the profile that is part of callsieve (a file
+/// of that name is ./container-default).
+#[derive(Debug, Parser)]
+#[command(name = "callsieve", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Start here:
+  callsieve run --profile container-default -- sh        a shell under the default container profile
+  callsieve check profile.json                           what is wrong or doubtful in a profile
+  callsieve show container-default                       what a filter does, call by call
+  callsieve compile profile.json -o profile.bpf          a raw filter for bwrap, minijail, nsjail
+
+Exit status: 0 fine; 1 a difference, finding or denial was found; 2 unusable input or arguments.
+(run passes on the status of the command; its own failures are 125, 126 and 127.)";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Syscalls(syscalls::Options),
+}
+
+impl Command {
+    fn execute(self) -> Outcome {
+        match self {
+            Self::Syscalls(options) => syscalls::execute(&options),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    outcome::finish(match Cli::try_parse() {
+        Ok(cli) => cli.command.execute(),
+        Err(error) => explain(&error),
+    })
+}
+
+/// Help and version are results. Everything else that clap says is a message of ours.
+fn explain(error: &clap::Error) -> Outcome {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        return Ok(Done::text(text));
+    }
+    let mut command = Cli::command();
+    let word = std::env::args().nth(1).filter(|word| command.find_subcommand(word).is_some());
+    let status = if word.as_deref() == Some("run") { 125 } else { UNUSABLE };
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Err(Failure::new(format!("a subcommand is missing\n\n{}", command.render_help())).status(status));
+    }
+    // The message and its tips, without the usage and the closing sentence.
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let message = text.split("\n\nUsage:").next().and_then(|text| text.split("\n\nFor more").next()).unwrap_or(text);
+    let message: Vec<_> = message.lines().filter(|line| !line.is_empty()).collect();
+    let whose = word.map_or_else(String::new, |word| format!(" {word}"));
+    Err(Failure::new(format!("{}\n  see callsieve{whose} --help", message.join("\n"))).status(status))
+}

@@ -1,0 +1,100 @@
+//! What a subcommand hands back, and how it reaches the user.
+//!
+//! A subcommand builds its whole result first. So a failure leaves standard output empty, and a result that fails half
+//! way cannot be mistaken for a complete one.
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Something was found: a difference, a doubtful place, a denial.
+pub const FOUND: u8 = 1;
+/// The input or the arguments cannot be used.
+pub const UNUSABLE: u8 = 2;
+
+/// A result for standard output, and the exit status.
+#[derive(Debug, Default)]
+pub struct Done {
+    pub output: Vec<u8>,
+    pub status: u8,
+}
+
+impl Done {
+    /// A text with exit status 0.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { output: text.into().into_bytes(), status: 0 }
+    }
+
+    /// A JSON value with exit status 0.
+    pub fn json(value: &serde_json::Value) -> Self {
+        Self::text(format!("{value:#}\n"))
+    }
+
+    /// The same with [`FOUND`] as the exit status if something was found.
+    pub fn found(self, found: bool) -> Self {
+        Self { status: if found { FOUND } else { self.status }, ..self }
+    }
+}
+
+/// Why there is no result: a message without prefix, and the exit status.
+#[derive(Debug)]
+pub struct Failure {
+    pub message: String,
+    pub status: u8,
+}
+
+impl Failure {
+    /// Unusable input or arguments.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), status: UNUSABLE }
+    }
+
+    /// With another exit status.
+    pub fn status(self, status: u8) -> Self {
+        Self { status, ..self }
+    }
+}
+
+/// What every subcommand returns.
+pub type Outcome = Result<Done, Failure>;
+
+/// Writes the result or the message, and gives the exit status.
+pub fn finish(outcome: Outcome) -> ExitCode {
+    let status = match outcome {
+        Ok(done) => print(&done.output, done.status),
+        Err(failure) => {
+            complain(&failure.message);
+            failure.status
+        }
+    };
+    ExitCode::from(status)
+}
+
+/// Writes to standard output. A reader that has gone away (`| head`) is no error.
+pub fn print(output: &[u8], status: u8) -> u8 {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(output).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            complain(&format!("cannot write to standard output: {}", reason(&error)));
+            UNUSABLE
+        }
+        _ => status,
+    }
+}
+
+/// Writes a message to standard error. Nothing can be done if that fails.
+pub fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "callsieve: {}", message.trim_end());
+}
+
+/// The words of an I/O error in the style of our messages: lower case, without its number.
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// Says in one line that a profile has findings, which `check` prints in full.
+pub fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
