@@ -115,3 +115,10 @@ fn many_calls() {
         assert_eq!(*observed, Observed::Errno(38));
     }
 }
+
+/// The helper itself: a check that fails in a child fails the test.
+#[test]
+#[should_panic(expected = "checks in the child failed")]
+fn a_failed_check_is_noticed() {
+    common::child_passes(|checks| checks.that(common::calls::getpid() < 0));
+}

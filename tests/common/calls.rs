@@ -135,3 +135,20 @@ fn set_sigsys(handler: usize, flags: libc::c_int) {
     action.sa_flags = flags;
     assert_eq!(unsafe { libc::sigaction(libc::SIGSYS, &raw const action, std::ptr::null_mut()) }, 0);
 }
+
+/// The bare call that installs a filter, for flags that the library does not offer.
+pub fn seccomp_set_filter(flags: u32, insns: &[callsieve::bpf::Insn]) -> i64 {
+    let fprog = libc::sock_fprog { len: insns.len() as u16, filter: insns.as_ptr().cast_mut().cast() };
+    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    native(libc::SYS_seccomp as u32, [1, u64::from(flags), &raw const fprog as u64, 0, 0, 0])
+}
+
+/// What a SIGSYS handler was told.
+pub fn trapped(info: *const libc::siginfo_t) -> Trapped {
+    unsafe { Trapped::read(info) }
+}
+
+/// Waits for a thread, however it ends.
+pub fn join(thread: std::os::unix::thread::RawPthread) {
+    assert_eq!(unsafe { libc::pthread_join(thread as libc::pthread_t, std::ptr::null_mut()) }, 0);
+}

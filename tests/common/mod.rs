@@ -181,3 +181,9 @@ pub fn only_if(nr: libc::c_long, arg: u8, value: u32, raw: u32) -> Program {
         Insn::stmt(opcode::RET_K, Action::Allow.to_raw()),
     ])
 }
+
+/// Numbers shared with children, all 0 at first.
+pub fn shared_numbers<const N: usize>() -> Shared<[std::sync::atomic::AtomicI64; N]> {
+    // Zero is a value of an atomic number.
+    unsafe { Shared::new() }
+}
