@@ -7,6 +7,7 @@ mod decide;
 mod rules;
 mod target;
 
+pub(crate) use decide::Gate;
 pub(crate) use rules::{Condition, Rule, Section, Source, Test};
 pub use rules::{InstallOptions, Policy};
 pub use target::{Semantics, Target, Unlisted, UnlistedX32};

@@ -1,0 +1,151 @@
+//! A policy as a function of the input bits.
+//!
+//! It says what [`Policy::decide`] says, and it is read off the same rules: the gate by architecture and number, per
+//! number the rules, of those that match the ones without a matching narrower rule, of their actions the most
+//! restrictive one, else the default.
+
+use super::bdd::{Bdd, Exhausted, FALSE, Ref, TRUE};
+use super::words::{Word, by_intervals};
+use crate::bpf::Action;
+use crate::policy::{Condition, Gate, Policy, Rule, Section, Test};
+use crate::profile::Width;
+use alloc::vec::Vec;
+
+/// Where the gate may change its mind along the numbers: bit 30 tells x32 from x86_64, -1 is a tracer's skip.
+const GATE_STARTS: [u32; 5] = [0, 0x4000_0000, 0x8000_0000, 0xc000_0000, 0xffff_ffff];
+
+/// The function whose leaves are the raw values of the actions.
+pub(super) fn meaning(bdd: &mut Bdd, policy: &Policy) -> Result<Ref, Exhausted> {
+    let mut tokens: Vec<u32> = policy.arches().map(crate::arch::Arch::audit).collect();
+    tokens.sort_unstable();
+    tokens.dedup();
+    let refused = leaf(bdd, policy.bad_arch)?;
+    let mut starts = alloc::vec![(0, refused)];
+    for token in tokens {
+        starts.push((token, numbers(bdd, policy, token)?));
+        if let Some(next) = token.checked_add(1) {
+            starts.push((next, refused));
+        }
+    }
+    by_intervals(bdd, Word::ARCH, &distinct(starts))
+}
+
+/// What happens to the calls with this architecture token.
+fn numbers(bdd: &mut Bdd, policy: &Policy, token: u32) -> Result<Ref, Exhausted> {
+    let mut starts = Vec::new();
+    let mut last = Last::default();
+    for (index, &first) in GATE_STARTS.iter().enumerate() {
+        match policy.gate(token, first) {
+            Gate::Refused(action) => starts.push((first, leaf(bdd, action)?)),
+            Gate::Section(section) => {
+                let next = GATE_STARTS.get(index.saturating_add(1));
+                let end = next.map_or(u32::MAX, |next| next.saturating_sub(1));
+                calls(bdd, section, first, end, &mut starts, &mut last)?;
+            }
+        }
+    }
+    by_intervals(bdd, Word::NUMBER, &distinct(starts))
+}
+
+/// Appends what happens to the numbers from `first` to `end` of a section.
+fn calls<'a>(
+    bdd: &mut Bdd,
+    section: &'a Section,
+    first: u32,
+    end: u32,
+    starts: &mut Vec<(u32, Ref)>,
+    last: &mut Last<'a>,
+) -> Result<(), Exhausted> {
+    let default = leaf(bdd, section.default)?;
+    starts.push((first, default));
+    for (&nr, rules) in section.calls.range(first..=end) {
+        let answer = match last {
+            Last(Some((seen_default, seen, answer))) if *seen_default == default && alike(seen, rules) => *answer,
+            _ => decision(bdd, rules, default)?,
+        };
+        *last = Last(Some((default, rules, answer)));
+        starts.push((nr, answer));
+        if let Some(next) = nr.checked_add(1) {
+            starts.push((next, default));
+        }
+    }
+    Ok(())
+}
+
+/// The rules of the number before, with the default they fall back to and the function that they gave.
+#[derive(Default)]
+struct Last<'a>(Option<(Ref, &'a [Rule], Ref)>);
+
+/// Whether two lists of rules mean the same by themselves, wherever they were written.
+fn alike(a: &[Rule], b: &[Rule]) -> bool {
+    let same =
+        |(a, b): (&Rule, &Rule)| a.action == b.action && a.conditions == b.conditions && a.narrower == b.narrower;
+    a.len() == b.len() && a.iter().zip(b).all(same)
+}
+
+/// Of pieces that start at one number the last counts; a piece that is like the one before it is no piece.
+fn distinct(starts: Vec<(u32, Ref)>) -> Vec<(u32, Ref)> {
+    let mut result: Vec<(u32, Ref)> = Vec::with_capacity(starts.len());
+    for (start, function) in starts {
+        if result.last().is_some_and(|&(previous, _)| previous == start) {
+            result.pop();
+        }
+        if result.last().is_none_or(|&(_, previous)| previous != function) {
+            result.push((start, function));
+        }
+    }
+    result
+}
+
+/// What the rules of one number say.
+fn decision(bdd: &mut Bdd, rules: &[Rule], default: Ref) -> Result<Ref, Exhausted> {
+    let matches = rules.iter().map(|rule| all_hold(bdd, rule)).collect::<Result<Vec<_>, _>>()?;
+    let mut effective = Vec::with_capacity(rules.len());
+    for (rule, &own) in rules.iter().zip(&matches) {
+        let mut region = own;
+        for &narrower in &rule.narrower {
+            let beaten = matches.get(narrower).copied().unwrap_or(FALSE);
+            region = bdd.ite(beaten, FALSE, region)?;
+        }
+        effective.push((rule.action, region));
+    }
+    // The most restrictive action is asked last and so comes out on top.
+    effective.sort_by_key(|&(action, _)| core::cmp::Reverse(action));
+    let mut result = default;
+    for (action, region) in effective {
+        let answer = leaf(bdd, action)?;
+        result = bdd.ite(region, answer, result)?;
+    }
+    Ok(result)
+}
+
+fn all_hold(bdd: &mut Bdd, rule: &Rule) -> Result<Ref, Exhausted> {
+    rule.conditions.iter().try_fold(TRUE, |all, condition| {
+        let this = holds(bdd, condition)?;
+        bdd.and(all, this)
+    })
+}
+
+fn holds(bdd: &mut Bdd, condition: &Condition) -> Result<Ref, Exhausted> {
+    bdd.step()?;
+    let word = match condition.width {
+        Width::Bits32 => Word::low_half(condition.arg),
+        Width::Bits64 => Word::argument(condition.arg),
+    };
+    // There are six arguments; any other reads as 0.
+    let Some(word) = word else { return Ok(if condition.holds(&[0; 6]) { TRUE } else { FALSE }) };
+    let inverted = match condition.test {
+        Test::Eq(value) => return word.equals(bdd, value),
+        Test::Gt(value) => return word.exceeds(bdd, value, false),
+        Test::Ge(value) => return word.exceeds(bdd, value, true),
+        Test::MaskedEq { mask, value } => return word.masked(mask).equals(bdd, value),
+        Test::Ne(value) => word.equals(bdd, value)?,
+        Test::Le(value) => word.exceeds(bdd, value, false)?,
+        Test::Lt(value) => word.exceeds(bdd, value, true)?,
+    };
+    bdd.not(inverted)
+}
+
+fn leaf(bdd: &mut Bdd, action: Action) -> Result<Ref, Exhausted> {
+    bdd.leaf(action.to_raw())
+}

@@ -1,0 +1,207 @@
+//! Exact equality of a program and a policy, over all 2^512 inputs.
+//!
+//! Both sides become functions of the input bits in one canonical diagram, the policy from its rules, the program from
+//! its instructions. They are equal if and only if they are the same node. If not, a walk down both shows an input where
+//! they differ; it is confirmed by [`Policy::decide`] and the interpreter before it is shown to anybody.
+
+use super::bdd::{BITS, Bdd, Budget, Exhausted, Ref};
+use super::{meaning, simulate, symbolic, words};
+use crate::arch::Arch;
+use crate::bpf::{Action, Program, SyscallData};
+use crate::policy::Policy;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use thiserror::Error;
+
+/// Shows that a program answers every possible call exactly as the policy demands, return values compared bit for bit.
+///
+/// This is [`Prover::prove`] with the default budget.
+///
+/// # Errors
+/// [`ProveError::Differs`] with a call that shows the difference; [`ProveError::TooLarge`] if the budget ran out first.
+pub fn prove(program: &Program, policy: &Policy) -> Result<Proof, ProveError> {
+    Prover::new().prove(program, policy)
+}
+
+/// Proves with a budget of its own.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Prover {
+    max_nodes: usize,
+}
+
+/// The figures of a proof that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Proof {
+    /// Nodes of the decision diagram that were made in all.
+    pub nodes: usize,
+    /// States of the program's symbolic execution: about one for each of its conditional jumps.
+    pub states: usize,
+}
+
+/// Why there is no proof.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ProveError {
+    /// The program answers some call differently than the policy.
+    #[error("{0}")]
+    Differs(Box<Counterexample>),
+    /// The budget ran out before there was an answer.
+    #[error("the proof needs more than {max_nodes} nodes or too many steps; allow more nodes, or simplify the program")]
+    TooLarge {
+        /// The budget.
+        max_nodes: usize,
+    },
+    /// The proof found a difference that running both sides does not confirm: a defect of this crate, please report it.
+    #[error("internal error: the proof found a difference that running both sides does not confirm ({0})")]
+    Unconfirmed(Box<Counterexample>),
+}
+
+/// A call that a program and a policy answer differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counterexample {
+    /// The call. What does not matter for the difference is 0.
+    pub call: SyscallData,
+    /// What the policy demands.
+    pub expected: Action,
+    /// The value that the program returns.
+    pub got: u32,
+    /// Indexes of the instructions that the program executes.
+    pub path: Vec<usize>,
+    /// The ABI that the call belongs to, if the policy lists it.
+    pub arch: Option<Arch>,
+}
+
+impl Default for Prover {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Prover {
+    /// The default budget: a million nodes, about 50 MB at most.
+    pub const DEFAULT_MAX_NODES: usize = 1_000_000;
+    /// Steps per node of the budget. Proofs of real programs take three to ten.
+    const STEPS_PER_NODE: usize = 16;
+
+    /// A prover with the default budget.
+    pub const fn new() -> Self {
+        Self { max_nodes: Self::DEFAULT_MAX_NODES }
+    }
+
+    /// How many nodes the decision diagram may have; the time is bounded in proportion. A node takes up to 50 bytes.
+    /// Real filters need a few thousand.
+    pub const fn max_nodes(self, max_nodes: usize) -> Self {
+        // Nodes are numbered by 32 bits.
+        const MOST: usize = 1 << 30;
+        Self { max_nodes: if max_nodes < MOST { max_nodes } else { MOST } }
+    }
+
+    /// Shows that a program answers every possible call exactly as the policy demands.
+    ///
+    /// # Errors
+    /// [`ProveError::Differs`] with a call that shows the difference; [`ProveError::TooLarge`] if the budget ran out
+    /// first.
+    pub fn prove(self, program: &Program, policy: &Policy) -> Result<Proof, ProveError> {
+        let budget = Budget { nodes: self.max_nodes, steps: self.max_nodes.saturating_mul(Self::STEPS_PER_NODE) };
+        let mut bdd = Bdd::new(budget);
+        let too_large = |Exhausted| ProveError::TooLarge { max_nodes: self.max_nodes };
+        let wanted = meaning::meaning(&mut bdd, policy).map_err(too_large)?;
+        let insns = program.as_insns();
+        let (found, states) = symbolic::behaviour(&mut bdd, insns, policy.endian()).map_err(too_large)?;
+        if wanted == found {
+            return Ok(Proof { nodes: bdd.len(), states });
+        }
+        Err(confirm(program, policy, difference(&bdd, policy, wanted, found)))
+    }
+}
+
+/// A call for which the functions have different values: of a listed ABI if there is one, with as many bits 0 from
+/// the top on as possible.
+fn difference(bdd: &Bdd, policy: &Policy, wanted: Ref, found: Ref) -> SyscallData {
+    for arch in policy.arches() {
+        let (wanted, found) = (for_arch(bdd, wanted, arch.audit()), for_arch(bdd, found, arch.audit()));
+        if wanted != found {
+            return descend(bdd, SyscallData { arch: arch.audit(), ..SyscallData::default() }, wanted, found);
+        }
+    }
+    descend(bdd, SyscallData::default(), wanted, found)
+}
+
+/// The function for calls with this token, which has the first 32 bits of the order.
+fn for_arch(bdd: &Bdd, function: Ref, token: u32) -> Ref {
+    (0..32).fold(function, |function, bit| {
+        let (zero, one) = bdd.halves(function, bit);
+        if token.rotate_left(u32::from(bit).wrapping_add(1)) & 1 == 1 { one } else { zero }
+    })
+}
+
+/// Walks down two different functions. Where the halves for 0 are equal, those for 1 differ.
+fn descend(bdd: &Bdd, mut call: SyscallData, mut wanted: Ref, mut found: Ref) -> SyscallData {
+    loop {
+        let bit = bdd.first_bit(wanted).min(bdd.first_bit(found));
+        if bit >= BITS {
+            return call;
+        }
+        let (wanted_zero, wanted_one) = bdd.halves(wanted, bit);
+        let (found_zero, found_one) = bdd.halves(found, bit);
+        (wanted, found) = if wanted_zero == found_zero {
+            words::set_bit(&mut call, bit);
+            (wanted_one, found_one)
+        } else {
+            (wanted_zero, found_zero)
+        };
+    }
+}
+
+fn confirm(program: &Program, policy: &Policy, call: SyscallData) -> ProveError {
+    let expected = policy.decide(&call);
+    let run = simulate(program, &call, policy.endian());
+    let arch = listed(policy, &call);
+    let differs = expected.to_raw() != run.raw;
+    let example = Box::new(Counterexample { call, expected, got: run.raw, path: run.path, arch });
+    if differs { ProveError::Differs(example) } else { ProveError::Unconfirmed(example) }
+}
+
+/// The listed ABI of a call. x86_64 and x32 share a token.
+fn listed(policy: &Policy, call: &SyscallData) -> Option<Arch> {
+    let x32_number = call.nr & Arch::X32_BIT != 0 && call.nr != u32::MAX;
+    let fits = |arch: &Arch| match arch {
+        Arch::X32 => x32_number,
+        Arch::X86_64 => !x32_number,
+        _ => true,
+    };
+    let mut same_token = policy.arches().filter(|arch| arch.audit() == call.arch);
+    same_token.find(fits)
+}
+
+impl fmt::Display for Counterexample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the program answers ")?;
+        match Action::from_raw(self.got) {
+            Some(action) => write!(f, "{action}")?,
+            None => write!(f, "{:#010x} (acts as {})", self.got, Action::as_kernel(self.got))?,
+        }
+        write!(f, " where the policy demands {}: call {} ({:#x})", self.expected, self.call.nr, self.call.nr)?;
+        match self.arch {
+            Some(arch) => write!(f, " of {arch:?}")?,
+            None => write!(f, " with architecture {:#010x}", self.call.arch)?,
+        }
+        f.write_str(" with arguments (")?;
+        for (index, argument) in self.call.args.iter().enumerate() {
+            write!(f, "{}{argument:#x}", if index == 0 { "" } else { ", " })?;
+        }
+        f.write_str(")")?;
+        if self.call.instruction_pointer != 0 {
+            write!(f, " at {:#x}", self.call.instruction_pointer)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "prove_tests.rs"]
+mod tests;
