@@ -13,8 +13,7 @@
 //! | | another | holds |
 
 use super::Word;
-use crate::policy::{Condition, Test};
-use crate::profile::Width;
+use crate::policy::{Condition, Test, Width};
 use alloc::vec::Vec;
 
 /// A condition on one word, or a 64-bit comparison whose low word is not known yet.

@@ -7,6 +7,8 @@ mod decide;
 mod rules;
 mod target;
 
+/// A part of [`Condition`], named here so that the floors above need not look into the profile.
+pub(crate) use crate::profile::Width;
 pub(crate) use decide::Gate;
 pub(crate) use rules::{Condition, Rule, Section, Source, Test};
 pub use rules::{InstallOptions, Policy};
