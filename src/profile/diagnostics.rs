@@ -144,6 +144,10 @@ codes! {
     MinKernelForm = "min-kernel-form",
     /// Listener fields that do not fit the actions.
     ListenerFields = "listener-fields",
+    /// NOTIFY on `write`, which runtimes refuse.
+    NotifyWrite = "notify-write",
+    /// What JSON cannot say.
+    NotExpressible = "not-expressible",
     /// A flag without effect.
     FlagUseless = "flag-useless",
     /// More than a stated limit.

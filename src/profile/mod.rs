@@ -8,9 +8,20 @@
 mod access;
 mod ast;
 mod builder;
+#[cfg(feature = "json")]
+mod container;
 mod diagnostics;
 mod display;
+#[cfg(feature = "json")]
+mod error;
+#[cfg(feature = "json")]
+mod json;
+pub mod limits;
 
 pub use ast::{ActionSpec, Arg, Call, Dialect, Flag, ListedArch, Op, Profile, Rule, SubArches, When, Width};
 pub use builder::{IntoCalls, Operand, arg};
 pub use diagnostics::{Code, Diagnostic, Diagnostics, Severity};
+#[cfg(feature = "json")]
+pub use error::ProfileError;
+#[cfg(feature = "json")]
+pub use json::Format;

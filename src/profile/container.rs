@@ -1,0 +1,79 @@
+//! Our own default profile for containers.
+
+use super::{Format, Profile, ProfileError};
+
+const TEXT: &str = include_str!("container_default.json");
+
+impl Profile {
+    /// The default profile for containers: an allow list in the Docker dialect, equal in its rules to the one that the
+    /// Docker daemon ships (moby/profiles of June 2026), so that whatever runs there runs here.
+    ///
+    /// Calls that it does not name get EPERM. Which calls it names depends on the capabilities of the process, on the
+    /// architecture, and on the kernel (tracing from 4.8 on, where a tracer cannot get around a filter). New namespaces
+    /// need `CAP_SYS_ADMIN`; without it `clone` is allowed with none of the `CLONE_NEW` flags only, and `clone3` gives
+    /// ENOSYS (the target's number), which makes C libraries fall back to `clone`.
+    ///
+    /// Two gaps come with the dialect:
+    ///
+    /// - The conditions on `socket` compare 64 bits, the kernel uses 32 bits of the family: `socket(2^32 + 40, ..)`
+    ///   passes them and opens `AF_VSOCK`.
+    /// - On ABIs that have `socketcall` (i386, s390 and others) it is allowed whole, and with it every family.
+    ///
+    /// It is also the example of a well written profile: it is read without any warning, which a test holds fast, so
+    /// the error never happens.
+    ///
+    /// ```
+    /// use callsieve::profile::Profile;
+    /// let profile = Profile::container_default()?;
+    /// assert!(profile.diagnostics().is_empty());
+    /// # Ok::<(), callsieve::profile::ProfileError>(())
+    /// ```
+    pub fn container_default() -> Result<Self, ProfileError> {
+        Self::from_json(TEXT, Format::Docker)
+    }
+
+    /// The text of [`Profile::container_default`], to be used as a start for one's own.
+    pub fn container_default_json() -> &'static str {
+        TEXT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ActionSpec, Call, Dialect};
+    use super::*;
+    use crate::arch::{Arch, Syscall};
+    use crate::bpf::Action;
+    use alloc::collections::BTreeSet;
+
+    #[test]
+    fn is_read_without_a_finding() {
+        let profile = Profile::container_default().unwrap();
+        assert!(profile.diagnostics().is_empty(), "{:?}", profile.diagnostics());
+        assert_eq!((profile.dialect(), profile.rules().len()), (Dialect::Docker, 33));
+        assert_eq!(profile.default_action(), &ActionSpec::Action(Action::Errno(1)));
+        assert_eq!(profile.rules()[0].calls().len(), 361);
+        assert!(profile.rules().iter().all(|rule| rule.comment().is_some()));
+    }
+
+    #[test]
+    fn every_name_exists_and_stands_once_in_an_entry() {
+        for rule in Profile::container_default().unwrap().rules() {
+            let names: BTreeSet<_> = rule.calls().iter().map(Call::to_string).collect();
+            assert_eq!(names.len(), rule.calls().len(), "{}", rule.path());
+            assert!(names.iter().all(|name| Syscall::from_name(name).is_some()), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn every_host_with_64_bits_has_its_partners() {
+        let profile = Profile::container_default().unwrap();
+        for host in Arch::ALL.into_iter().filter(|arch| arch.has_64bit_args() && *arch != Arch::X32) {
+            let entry = profile.arch_map().iter().find(|entry| entry.architecture() == host);
+            let subs = entry.unwrap_or_else(|| panic!("{host} has no entry")).sub_architectures();
+            for partner in host.compat() {
+                assert!(subs.contains(partner), "{host} runs {partner} too");
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Profiles from JSON.
+//!
+//! Everything that is wrong in a file is found at once: a reader notes a problem and goes on. Nothing is guessed: where
+//! the readers in the field differ (some take the first of two equal keys, others the last; some read a missing value
+//! as 0), the file is refused or the difference is a warning.
+
+mod action;
+mod entry;
+mod export;
+mod fields;
+mod foreign;
+mod read;
+mod report;
+mod value;
+mod words;
+mod write;
+
+use super::limits::MAX_BYTES;
+use super::{Code, Profile, ProfileError};
+use alloc::format;
+use report::{Path, Report};
+use serde::Serialize;
+use value::Value;
+
+/// Which dialect a file is read as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// By the keys that occur: with one of those that only Docker and Podman know it is [`Format::Docker`].
+    #[default]
+    Auto,
+    /// The `linux.seccomp` object of the OCI runtime specification. Keys of the Docker dialect are an error, because a
+    /// runtime that ignores them allows nearly everything.
+    Oci,
+    /// The superset that Docker, Podman and CRI-O read.
+    Docker,
+}
+
+impl Profile {
+    /// Reads a profile.
+    ///
+    /// The file is checked as a whole: the error holds every problem with its JSON path. What is doubtful but clear
+    /// enough to go on is in [`Profile::diagnostics`]. Names of system calls are looked up later, when it is known for
+    /// which ABIs.
+    ///
+    /// Time and memory grow linearly with the text, within the bounds of [`limits`](crate::profile::limits).
+    ///
+    /// ```
+    /// use callsieve::profile::{Dialect, Format, Profile};
+    ///
+    /// let text = r#"{
+    ///     "defaultAction": "SCMP_ACT_ERRNO",
+    ///     "syscalls": [{"names": ["read", "write"], "action": "SCMP_ACT_ALLOW"}]
+    /// }"#;
+    /// let profile = Profile::from_json(text, Format::Auto)?;
+    /// assert_eq!(profile.dialect(), Dialect::Oci);
+    /// assert_eq!(profile.rules()[0].calls().len(), 2);
+    /// # Ok::<(), callsieve::profile::ProfileError>(())
+    /// ```
+    pub fn from_json(text: &str, format: Format) -> Result<Self, ProfileError> {
+        if text.len() > MAX_BYTES {
+            return Err(too_large(text.len()));
+        }
+        if text.trim().is_empty() {
+            return Err(Report::fail(Code::Syntax, &Path::Root, "the file is empty; a profile in JSON is expected"));
+        }
+        let top = Value::parse(text).map_err(|error| foreign::not_json(text, &error))?;
+        foreign::refuse(top)?;
+        read::profile(top, format)
+    }
+
+    /// Reads a profile from bytes, which have to be UTF-8. Otherwise as [`Profile::from_json`].
+    pub fn from_slice(bytes: &[u8], format: Format) -> Result<Self, ProfileError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(too_large(bytes.len()));
+        }
+        let text = core::str::from_utf8(bytes).map_err(|error| {
+            let message = format!("not JSON: the bytes are no UTF-8 text from offset {} on", error.valid_up_to());
+            Report::fail(Code::Syntax, &Path::Root, message)
+        })?;
+        Self::from_json(text, format)
+    }
+
+    /// Takes a profile over from the types of another crate: whatever serialises to the `linux.seccomp` object of the
+    /// OCI runtime specification. Absent fields may be missing or null.
+    ///
+    /// ```
+    /// use callsieve::profile::Profile;
+    ///
+    /// let spec = serde_json::json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": null, "syscalls": []});
+    /// let profile = Profile::from_serialize(&spec)?;
+    /// assert!(profile.rules().is_empty());
+    /// # Ok::<(), callsieve::profile::ProfileError>(())
+    /// ```
+    pub fn from_serialize(value: &impl Serialize) -> Result<Self, ProfileError> {
+        let text = serde_json::to_string(value)
+            .map_err(|error| Report::fail(Code::Syntax, &Path::Root, format!("cannot be serialised: {error}")))?;
+        Self::from_json(&text, Format::Oci)
+    }
+}
+
+fn too_large(bytes: usize) -> ProfileError {
+    let message = format!("the file has {bytes} bytes, at most {MAX_BYTES} are read");
+    Report::fail(Code::TooLarge, &Path::Root, message)
+}
