@@ -144,7 +144,7 @@ impl Install {
         }
     }
 
-    fn explain(self, errno: i32, program: &Program) -> InstallError {
+    pub(super) fn explain(self, errno: i32, program: &Program) -> InstallError {
         match errno {
             libc::EACCES => InstallError::PermissionDenied,
             libc::EINVAL => {

@@ -1,13 +1,14 @@
 //! The running kernel: install a filter, ask what is supported, read the state of a thread.
 //!
-//! This floor is the only one with `unsafe`, and of it only the file that makes the system calls. Words are those of
-//! seccomp(2).
+//! This floor is the only one with `unsafe`, and of it only the files that begin with a safety paragraph: the one that
+//! makes the system calls, and the one that starts programs. Words are those of seccomp(2).
 //!
 //! - [`Install`] gives a filter to the calling thread or to all threads: one system call (and one more for
 //!   `no_new_privs`), async-signal-safe and without allocation, so it may run between fork and exec. What can go wrong
 //!   is an [`InstallError`] with its cause and its remedy.
 //! - [`probe()`], [`action_available`] and [`flag_available`] ask what this kernel knows.
 //! - [`status()`] tells which filters a thread has, [`host()`] what the machine is.
+//! - [`spawn`] starts a program under a filter and leaves this process as it is; [`wait`] waits for its end.
 //! - [`strict_mode`] is the older mode that allows read, write, exit and nothing else.
 //!
 //! With the feature `install` alone everything here is `no_std` and free of allocation.
@@ -24,6 +25,8 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+#[cfg(feature = "std")]
+mod command;
 mod error;
 mod flags;
 mod host;
@@ -32,6 +35,8 @@ mod probe;
 mod raw;
 mod status;
 
+#[cfg(feature = "std")]
+pub use command::{SpawnError, spawn, wait};
 pub use error::InstallError;
 pub use flags::{FilterFlag, FilterFlags};
 pub use host::{Host, HostError, host};
