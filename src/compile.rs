@@ -1,14 +1,117 @@
 //! The compiler: from a policy to a filter.
+//!
+//! [`Compiler::compile`] drives the stages (graph, code, instructions), asserts what a filter promises, and ends with the
+//! proof: a [`Filter`] exists only if its program answers every possible call as the policy demands.
+//!
+//! - `level` says what a filter shall be good for, `weights` turns that into numbers, `mix` is what servers call.
+//! - `error` says why there is no filter, `promise` checks what is promised beyond the meaning.
+//! - `report` measures the program, with the calls that `vectors` makes.
 
+#![deny(clippy::indexing_slicing)]
+
+mod error;
+mod level;
+mod mix;
+mod promise;
+mod report;
 #[cfg(test)]
 mod tests;
+mod vectors;
+mod weights;
 
-use crate::bpf::Insn;
+pub use error::{CompileError, Contributor};
+pub use level::Level;
+pub use report::{ArchReport, Report, Uncached};
+
+use crate::bpf::{Endian, Insn, MAX_INSNS, Program};
+use crate::check::Prover;
 use crate::code::{Flow, Shares};
 use crate::opt::{Lowered, Params};
 use crate::policy::Policy;
 use crate::{emit, graph, opt};
+use alloc::string::String;
 use alloc::vec::Vec;
+
+/// Compiles policies. The same policy and options always give the same bytes.
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct Compiler {
+    level: Level,
+    prover: Prover,
+}
+
+/// A stage of compiling, to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// What to decide: questions about words of the input, by intervals and masks.
+    Graph,
+    /// In which order: loads, comparisons and returns, shared but without places.
+    Code,
+}
+
+/// How a stage is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Picture {
+    /// A line for each node.
+    Text,
+    /// The DOT language of Graphviz.
+    Dot,
+}
+
+impl Compiler {
+    /// A compiler with the default level, [`Level::Balanced`].
+    pub const fn new() -> Self {
+        Self { level: Level::Balanced, prover: Prover::new() }
+    }
+
+    /// What the filter shall be good for.
+    pub const fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// The budget of the proof, which is part of compiling.
+    pub const fn prover(mut self, prover: Prover) -> Self {
+        self.prover = prover;
+        self
+    }
+
+    /// Compiles a policy to a program that is proven equal to it.
+    ///
+    /// # Errors
+    /// [`CompileError::TooLarge`] if the kernel would not accept the length, [`CompileError::Proof`] if the proof does
+    /// not fit into its budget. All others mean a defect of this crate.
+    pub fn compile(&self, policy: &Policy) -> Result<Filter, CompileError> {
+        let stages = self.stages(policy);
+        if stages.insns.len() > MAX_INSNS {
+            return Err(error::too_large(policy, &stages));
+        }
+        let program = Program::new(stages.insns)?;
+        promise::check(&program, policy)?;
+        let proof = self.prover.prove(&program, policy).map_err(CompileError::Proof)?;
+        let report = report::measure(&program, policy, proof, stages.lowered.states, stages.built.chained);
+        Ok(Filter { program, report, endian: policy.endian() })
+    }
+
+    /// One stage of compiling a policy, to look at. The format is for people and may change.
+    pub fn stage(&self, policy: &Policy, stage: Stage, picture: Picture) -> String {
+        let Stages { built, lowered, .. } = self.stages(policy);
+        match (stage, picture) {
+            (Stage::Graph, Picture::Text) => alloc::format!("{built}"),
+            (Stage::Graph, Picture::Dot) => built.to_dot(),
+            (Stage::Code, Picture::Text) => lowered.code.to_text(lowered.root),
+            (Stage::Code, Picture::Dot) => lowered.code.to_dot(lowered.root),
+        }
+    }
+
+    fn stages(&self, policy: &Policy) -> Stages {
+        let built = graph::build(policy);
+        let known = weights::weights(policy, &built, self.level.shares());
+        finish(policy, built, &known, self.level.params())
+    }
+}
 
 /// All stages of one compilation.
 #[derive(Debug)]
@@ -18,10 +121,44 @@ struct Stages {
     insns: Vec<Insn>,
 }
 
-fn stages(policy: &Policy, known: &[Shares], params: Params) -> Stages {
-    let built = graph::build(policy);
+fn finish(policy: &Policy, built: graph::Built, known: &[Shares], params: Params) -> Stages {
     let lowered = opt::lower(&built, known, params);
     let flow = Flow::of(&lowered.code, lowered.root, known);
     let insns = emit::emit(&lowered.code, lowered.root, &flow, policy.endian());
     Stages { built, lowered, insns }
+}
+
+/// A program that is proven equal to a policy over all possible inputs, with its figures.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    program: Program,
+    report: Report,
+    endian: Endian,
+}
+
+impl Filter {
+    /// The program.
+    pub const fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Its figures.
+    pub const fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The byte order of the ABIs that it is for.
+    pub const fn endian(&self) -> Endian {
+        self.endian
+    }
+
+    /// The program as an array of `struct sock_filter` in the byte order of its target.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.program.to_bytes(self.endian)
+    }
+
+    /// The program without its figures.
+    pub fn into_program(self) -> Program {
+        self.program
+    }
 }

@@ -19,3 +19,5 @@ pub mod kernel;
 mod opt;
 pub mod policy;
 pub mod profile;
+
+pub use compile::{ArchReport, CompileError, Compiler, Contributor, Filter, Level, Picture, Report, Stage, Uncached};

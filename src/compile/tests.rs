@@ -1,35 +1,19 @@
 //! Compiled programs against the meaning of their policies.
 
-use super::stages;
-use crate::bpf::{Action, Endian, Insn, Program, SyscallData, opcode};
+use super::{CompileError, Compiler, Level, Picture, Stage, finish};
+use crate::arch::Arch;
+use crate::bpf::{Action, Program, SyscallData};
+use crate::check::{ProveError, evaluate};
 use crate::code::Shares;
 use crate::fuzzing::random_policy;
+use crate::graph;
 use crate::opt::Params;
-use crate::policy::{Policy, Rule, Test};
+use crate::policy::{Condition, InstallOptions, Policy, Rule, Section, Source, Test};
+use crate::profile::{Diagnostics, Width};
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use arbitrary::Unstructured;
 use proptest::prelude::*;
-
-/// Runs a program; only what the compiler emits.
-fn run(insns: &[Insn], data: &SyscallData, endian: Endian) -> (u32, usize) {
-    let (mut a, mut pc, mut steps) = (0, 0, 0);
-    loop {
-        let insn = insns[pc];
-        steps += 1;
-        pc += 1;
-        let mut jump = |holds: bool| pc += usize::from(if holds { insn.jt } else { insn.jf });
-        match insn.code {
-            opcode::LD_W_ABS => a = data.word(insn.k, endian).unwrap(),
-            opcode::AND_K => a &= insn.k,
-            opcode::JEQ_K => jump(a == insn.k),
-            opcode::JGE_K => jump(a >= insn.k),
-            opcode::JSET_K => jump(a & insn.k != 0),
-            opcode::JA => pc += insn.k as usize,
-            opcode::RET_K => return (insn.k, steps),
-            other => panic!("{other:#x} is not ours"),
-        }
-    }
-}
 
 /// Values at which a test may change its mind.
 fn edges(test: &Test) -> Vec<u64> {
@@ -52,7 +36,7 @@ fn vectors(policy: &Policy, seed: u64) -> Vec<SyscallData> {
         usize::try_from(state % below as u64).unwrap()
     };
     let mut calls = Vec::new();
-    let mut tokens: Vec<u32> = policy.arches().map(crate::arch::Arch::audit).collect();
+    let mut tokens: Vec<u32> = policy.arches().map(Arch::audit).collect();
     tokens.extend([0, u32::MAX, 0xc000_003f, 0x4000_0002]);
     let mut numbers: Vec<u32> = Vec::from([0, 0x3fff_ffff, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, 0xbfff_ffff]);
     numbers.extend([0xc000_0000, 0xffff_fffe, u32::MAX]);
@@ -83,12 +67,11 @@ fn vectors(policy: &Policy, seed: u64) -> Vec<SyscallData> {
 }
 
 fn agrees(policy: &Policy, known: &[Shares], params: Params, seed: u64) -> usize {
-    let stages = stages(policy, known, params);
+    let stages = finish(policy, graph::build(policy), known, params);
     let program = Program::new(stages.insns).unwrap();
     for call in vectors(policy, seed) {
-        let (raw, _) = run(program.as_insns(), &call, policy.endian());
-        let wanted = policy.decide(&call);
-        assert_eq!(Action::from_raw(raw), Some(wanted), "{call:x?}\n{}\n{policy:#?}", stages.built);
+        let raw = evaluate(&program, &call, policy.endian()).raw;
+        assert_eq!(raw, policy.decide(&call).to_raw(), "{call:x?}\n{}\n{policy:#?}", stages.built);
     }
     program.len()
 }
@@ -102,5 +85,93 @@ proptest! {
         for params in [Params::default(), Params { few: 0, ..Params::default() }, Params { max_runs: 0, ..Params::default() }] {
             agrees(&policy, &[], params, seed);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn random_policies_are_proven_at_every_level(bytes in prop::collection::vec(any::<u8>(), 4096)) {
+        let policy = random_policy(&mut Unstructured::new(&bytes)).unwrap();
+        for level in [Level::Size, Level::Balanced, Level::Speed, Level::Cached, Level::Fast] {
+            let filter = Compiler::new().level(level).compile(&policy).unwrap();
+            let again = Compiler::new().level(level).compile(&policy).unwrap();
+            prop_assert_eq!(filter.to_bytes(), again.to_bytes());
+            prop_assert_eq!(filter.report().len, filter.program().len());
+        }
+    }
+}
+
+/// A policy for x86_64 with rules for one call.
+fn one_call(nr: u32, rules: Vec<Rule>) -> Policy {
+    let section = Section { arch: Arch::X86_64, default: Action::Errno(1), calls: [(nr, rules)].into() };
+    Policy {
+        sections: Vec::from([section]),
+        bad_arch: Action::KillProcess,
+        unlisted_x32: Action::KillProcess,
+        diagnostics: Diagnostics::default(),
+        install_options: InstallOptions::default(),
+    }
+}
+
+fn allow_if(conditions: Vec<Condition>) -> Rule {
+    let source = Source { entry: 0, path: String::new() };
+    Rule { action: Action::Allow, conditions, narrower: Vec::new(), source }
+}
+
+#[test]
+fn a_long_program_is_refused_with_the_calls_that_need_most() {
+    let value =
+        |value: u64| allow_if(Vec::from([Condition { arg: 1, width: Width::Bits64, test: Test::Eq(value * 7) }]));
+    let mut policy = one_call(16, (0..5000).map(value).collect());
+    policy.sections[0].calls.insert(41, (0..20).map(value).collect());
+    let error = Compiler::new().compile(&policy).unwrap_err();
+    let CompileError::TooLarge { len, limit: 4096, largest } = &error else { panic!("{error}") };
+    assert!(*len > 4096);
+    let names: Vec<&str> = largest.iter().map(|call| call.name.as_str()).collect();
+    assert_eq!(names, ["ioctl", "socket"]);
+    let counts = (largest[0].insns, largest[1].insns);
+    let wanted = std::format!(
+        "filter needs {len} instructions, the kernel accepts 4096; largest contributors: ioctl ({}), socket ({})",
+        counts.0,
+        counts.1
+    );
+    assert_eq!(error.to_string(), wanted);
+}
+
+#[test]
+fn tangled_rules_are_asked_one_after_the_other() {
+    // Ranges on six arguments that all overlap: deciding them together would need a node for each combination.
+    let tests = |seed: u64| {
+        (0..6_u8).map(move |arg| {
+            let value = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(u32::from(arg) * 11 + 3);
+            let test = if (seed + u64::from(arg)).is_multiple_of(2) { Test::Ge(value) } else { Test::Le(value) };
+            Condition { arg, width: Width::Bits64, test }
+        })
+    };
+    let rules: Vec<Rule> = (1..100).map(|seed| allow_if(tests(seed).collect())).collect();
+    let policy = one_call(16, rules);
+    let filter = Compiler::new().compile(&policy).map(|filter| filter.report().chained_calls);
+    match filter {
+        Ok(chained) => assert_eq!(chained, 1),
+        // The program is fine, but its proof has a budget as well.
+        Err(CompileError::Proof(ProveError::TooLarge { .. })) => {}
+        Err(error) => panic!("{error}"),
+    }
+    agrees(&policy, &[], Params::default(), 5);
+}
+
+#[test]
+fn stages_can_be_looked_at() {
+    let policy = one_call(0, Vec::from([allow_if(Vec::new())]));
+    let compiler = Compiler::new();
+    let graph = compiler.stage(&policy, Stage::Graph, Picture::Text);
+    assert!(graph.contains("arch\n") && graph.contains("  0 -> n"), "{graph}");
+    let code = compiler.stage(&policy, Stage::Code, Picture::Text);
+    assert!(code.contains("load nr") && code.contains("ALLOW"), "{code}");
+    for stage in [Stage::Graph, Stage::Code] {
+        let dot = compiler.stage(&policy, stage, Picture::Dot);
+        assert!(dot.starts_with("digraph") && dot.ends_with("}\n"), "{dot}");
     }
 }

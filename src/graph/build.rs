@@ -1,7 +1,7 @@
 //! The graph of a policy.
 
 use super::product::{Budget, Problem, solve};
-use super::{Graph, NodeId, Piece, Word, chain};
+use super::{Graph, Node, NodeId, Piece, Word, chain};
 use crate::arch::Arch;
 use crate::bpf::Action;
 use crate::policy::{Policy, Section};
@@ -20,6 +20,20 @@ pub(crate) struct Built {
     pub(crate) arches: Vec<(u32, NodeId)>,
     /// Calls whose rules were too tangled to be decided together.
     pub(crate) chained: usize,
+}
+
+impl Built {
+    /// Where the arguments of a call are decided; `None` if its architecture is not listed.
+    pub(crate) fn call(&self, token: u32, nr: u32) -> Option<NodeId> {
+        let &(_, numbers) = self.arches.iter().find(|arch| arch.0 == token)?;
+        match self.graph.node(numbers) {
+            Node::Switch { word: Word::Nr, pieces } => {
+                let behind = pieces.partition_point(|piece| piece.start <= nr);
+                pieces.get(behind.checked_sub(1)?).map(|piece| piece.to)
+            }
+            _ => Some(numbers),
+        }
+    }
 }
 
 /// Makes the graph of a policy: [`Policy::decide`] as questions.

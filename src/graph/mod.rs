@@ -105,11 +105,6 @@ impl Graph {
         &self.nodes[id.index()]
     }
 
-    /// All nodes; children come before their parents.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &Node)> {
-        (0..).map(NodeId).zip(&self.nodes)
-    }
-
     /// Number of nodes.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()

@@ -1,0 +1,175 @@
+//! The figures of a filter.
+
+use super::{vectors, weights};
+use crate::arch::Arch;
+use crate::bpf::{Action, Insn, Program, SyscallData, opcode};
+use crate::check::{NotCacheable, Proof, emulate, evaluate};
+use crate::policy::{Policy, Section};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// The figures of a filter. Steps are executed instructions, the return included.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Instructions of the program; the kernel accepts 4096.
+    pub len: usize,
+    /// Instructions after the kernel's conversion to eBPF, which its limit for stacked filters counts.
+    pub ebpf_len: usize,
+    /// The longest way through the program, in steps.
+    pub worst_path: u32,
+    /// One for each listed ABI, in the order of the policy.
+    pub arches: Vec<ArchReport>,
+    /// The size of the proof.
+    pub proof: Proof,
+    /// States that the search for the best order of comparisons visited.
+    pub search_states: usize,
+    /// Calls whose rules were too tangled to be decided together, and are asked one after the other.
+    pub chained_calls: usize,
+}
+
+/// The figures of a filter on one ABI.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ArchReport {
+    /// The ABI.
+    pub arch: Arch,
+    /// How many calls of the ABI our table knows. Means are over these.
+    pub known: usize,
+    /// Mean steps, every call alike. A call that may be allowed counts with arguments for which it is, any other with
+    /// all arguments tried.
+    pub mean_steps: f64,
+    /// Mean steps, weighted by how often servers make a call.
+    pub mix_steps: f64,
+    /// Most steps of any call and arguments tried.
+    pub worst_steps: u32,
+    /// Calls that the kernel remembers as always allowed.
+    pub cacheable: usize,
+    /// Calls that may be allowed and are not remembered, with the reason.
+    pub uncached: Vec<Uncached>,
+    /// Instructions that the kernel emulates for these calls when the filter is installed.
+    pub emulated: u64,
+}
+
+/// A call that may be allowed, but runs the filter every time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Uncached {
+    /// The number.
+    pub nr: u32,
+    /// The name.
+    pub name: &'static str,
+    /// What is in the way.
+    pub reason: NotCacheable,
+}
+
+pub(super) fn measure(
+    program: &Program,
+    policy: &Policy,
+    proof: Proof,
+    search_states: usize,
+    chained_calls: usize,
+) -> Report {
+    Report {
+        len: program.len(),
+        ebpf_len: program.ebpf_len(),
+        worst_path: longest(program.as_insns()),
+        arches: policy.sections.iter().map(|section| of_arch(program, policy, section)).collect(),
+        proof,
+        search_states,
+        chained_calls,
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // Means of a few hundred small numbers.
+fn of_arch(program: &Program, policy: &Policy, section: &Section) -> ArchReport {
+    let arch = section.arch;
+    let mut report = ArchReport {
+        arch,
+        known: 0,
+        mean_steps: 0.0,
+        mix_steps: 0.0,
+        worst_steps: 0,
+        cacheable: 0,
+        uncached: Vec::new(),
+        emulated: 0,
+    };
+    let mix = weights::mix(section);
+    let mut mix_sum = 0.0;
+    for (nr, name) in arch.syscalls() {
+        let call = of_call(program, policy, section, nr);
+        report.known += 1;
+        report.mean_steps += call.mean;
+        report.worst_steps = report.worst_steps.max(call.worst);
+        let share = f64::from(mix.get(&nr).copied().unwrap_or(0));
+        report.mix_steps += share * call.mean;
+        mix_sum += share;
+        let emulation = emulate(program, arch.audit(), nr);
+        report.emulated += u64::from(emulation.steps);
+        match emulation.verdict {
+            Ok(()) => report.cacheable += 1,
+            Err(reason) if call.may_be_allowed => report.uncached.push(Uncached { nr, name, reason }),
+            Err(_) => {}
+        }
+    }
+    report.mean_steps /= (report.known as f64).max(1.0);
+    report.mix_steps /= mix_sum.max(1.0);
+    report
+}
+
+struct Call {
+    mean: f64,
+    worst: u32,
+    may_be_allowed: bool,
+}
+
+fn of_call(program: &Program, policy: &Policy, section: &Section, nr: u32) -> Call {
+    let rules = section.calls.get(&nr).map_or(&[][..], Vec::as_slice);
+    // Allowed and other calls: how many, and their steps.
+    let (mut allowed, mut other) = ((0_u32, 0_u32), (0_u32, 0_u32));
+    let mut worst = 0;
+    for args in vectors::vectors(rules) {
+        let call = SyscallData { nr, arch: section.arch.audit(), args, ..SyscallData::default() };
+        let outcome = evaluate(program, &call, policy.endian());
+        worst = worst.max(outcome.steps);
+        let sum = if matches!(outcome.action(), Action::Allow | Action::Log) { &mut allowed } else { &mut other };
+        *sum = (sum.0 + 1, sum.1.saturating_add(outcome.steps));
+    }
+    let (count, steps) = if allowed.0 > 0 { allowed } else { other };
+    Call { mean: f64::from(steps) / f64::from(count.max(1)), worst, may_be_allowed: allowed.0 > 0 }
+}
+
+/// The longest way to a return, counted from the end because jumps lead forward.
+fn longest(insns: &[Insn]) -> u32 {
+    let mut below = alloc::vec![0_u32; insns.len()];
+    for (pc, insn) in insns.iter().enumerate().rev() {
+        let at = |distance: u32| below.get(pc + 1 + distance as usize).copied().unwrap_or(0);
+        let next = match insn.code {
+            opcode::RET_K | opcode::RET_A => 0,
+            opcode::JA => at(insn.k),
+            _ => at(insn.jt.into()).max(at(insn.jf.into())),
+        };
+        if let Some(place) = below.get_mut(pc) {
+            *place = next + 1;
+        }
+    }
+    below.first().copied().unwrap_or(0)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} instructions ({} as eBPF), longest path {}", self.len, self.ebpf_len, self.worst_path)?;
+        for arch in &self.arches {
+            writeln!(f, "{arch}")?;
+        }
+        write!(f, "proven equal to the policy over all inputs ({} nodes)", self.proof.nodes)
+    }
+}
+
+impl fmt::Display for ArchReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: mean {:.2} steps over {} known calls", self.arch.short_name(), self.mean_steps, self.known)?;
+        write!(f, ", {:.2} as servers call, worst {}", self.mix_steps, self.worst_steps)?;
+        write!(f, "; {} calls cacheable, {} allowed but not cacheable", self.cacheable, self.uncached.len())
+    }
+}
