@@ -21,8 +21,7 @@ impl Policy {
         let Some(rules) = section.calls.get(&call.nr) else {
             return section.default;
         };
-        let effective = rules.iter().filter(|rule| rule.has_a_say(rules, &call.args));
-        effective.map(|rule| rule.action).min().unwrap_or(section.default)
+        Rule::effective(rules, &call.args).unwrap_or(section.default)
     }
 
     /// The section that a call belongs to, or what happens without looking at any rule.
@@ -62,6 +61,11 @@ impl Rule {
     /// Whether all conditions hold.
     pub(crate) fn matches(&self, args: &[u64; 6]) -> bool {
         self.conditions.iter().all(|condition| condition.holds(args))
+    }
+
+    /// The most restrictive action of the rules of a call that have a say; `None` if no rule matches.
+    pub(crate) fn effective(rules: &[Self], args: &[u64; 6]) -> Option<Action> {
+        rules.iter().filter(|rule| rule.has_a_say(rules, args)).map(|rule| rule.action).min()
     }
 
     /// Whether the rule matches and no narrower rule of another action does.

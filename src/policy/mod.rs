@@ -3,13 +3,30 @@
 //! [`Policy::decide`] is the meaning. It is so plain that it can be reviewed by eye; everything else in this crate is
 //! judged by it.
 
+mod arches;
+mod calls;
+mod capabilities;
+mod conflict;
 mod decide;
+mod error;
+mod findings;
+mod lower;
+mod print;
+mod resolve;
 mod rules;
+mod settle;
+mod solve;
 mod target;
+mod when;
 
 /// A part of [`Condition`], named here so that the floors above need not look into the profile.
 pub(crate) use crate::profile::Width;
+pub use capabilities::{Capabilities, UnknownCapability};
 pub(crate) use decide::Gate;
+pub use error::ResolveError;
 pub(crate) use rules::{Condition, Rule, Section, Source, Test};
 pub use rules::{InstallOptions, Policy};
 pub use target::{Semantics, Target, Unlisted, UnlistedX32};
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,21 @@ impl Policy {
         &self.install_options
     }
 }
+
+impl InstallOptions {
+    /// The flags of seccomp(2) that the profile lists; `None` if it does not say, which is not the same as an empty
+    /// list.
+    pub fn flags(&self) -> Option<&[crate::profile::Flag]> {
+        self.flags.as_deref()
+    }
+
+    /// The socket to which a container runtime hands the listener.
+    pub fn listener_path(&self) -> Option<&str> {
+        self.listener_path.as_deref()
+    }
+
+    /// What a container runtime sends along with the listener.
+    pub fn listener_metadata(&self) -> Option<&str> {
+        self.listener_metadata.as_deref()
+    }
+}

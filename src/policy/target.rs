@@ -1,8 +1,12 @@
 //! For what a profile is resolved.
 
+use super::Capabilities;
 use crate::arch::{Arch, KernelVersion};
 use crate::bpf::Action;
 use alloc::vec::Vec;
+
+/// The release whose system calls the table holds.
+const NEWEST_KERNEL: KernelVersion = KernelVersion::new(7, 3);
 
 /// Which meaning rules have that can match the same call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +41,16 @@ pub enum UnlistedX32 {
 }
 
 /// The machine and the options for which a profile is resolved.
+///
+/// ```
+/// use callsieve::arch::{Arch, KernelVersion};
+/// use callsieve::policy::{Capabilities, Semantics, Target};
+/// let target = Target::new(Arch::X86_64)
+///     .kernel(KernelVersion::new(6, 12))
+///     .capabilities(Capabilities::podman())
+///     .semantics(Semantics::Strict);
+/// assert_eq!(target.native(), Arch::X86_64);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Target {
@@ -45,10 +59,86 @@ pub struct Target {
     /// If given, exactly these ABIs instead of the profile's list.
     pub(crate) arches: Option<Vec<Arch>>,
     pub(crate) kernel: KernelVersion,
+    pub(crate) capabilities: Capabilities,
     pub(crate) unlisted: Unlisted,
     /// `None`: KILL_PROCESS, in [`Semantics::Oci`] KILL_THREAD.
     pub(crate) bad_arch: Option<Action>,
     pub(crate) unlisted_x32: UnlistedX32,
     /// `None`: by the dialect of the profile.
     pub(crate) semantics: Option<Semantics>,
+}
+
+impl Target {
+    /// A host with this ABI: the profile's list of architectures counts, and in [`Semantics::Oci`] the host's own ABI
+    /// is added to it, as container runtimes do.
+    ///
+    /// Everything else starts with fixed values, so that the same profile gives the same filter on every machine:
+    /// the newest kernel that this crate knows, and Docker's default capabilities.
+    pub const fn new(native: Arch) -> Self {
+        Self {
+            native,
+            arches: None,
+            kernel: NEWEST_KERNEL,
+            capabilities: Capabilities::docker(),
+            unlisted: Unlisted::Default,
+            bad_arch: None,
+            unlisted_x32: UnlistedX32::BadArch,
+            semantics: None,
+        }
+    }
+
+    /// Exactly these ABIs, whatever list the profile has. The first is the host's own: it answers `includes.arches`
+    /// and `archMap`. An empty list is an error when a profile is resolved.
+    ///
+    /// ```
+    /// use callsieve::{arch::Arch, policy::Target};
+    /// assert_eq!(Target::exactly(&[Arch::Aarch64, Arch::Arm]).native(), Arch::Aarch64);
+    /// ```
+    pub fn exactly(arches: &[Arch]) -> Self {
+        let native = arches.first().copied().or(Arch::NATIVE).unwrap_or(Arch::X86_64);
+        Self { arches: Some(arches.to_vec()), ..Self::new(native) }
+    }
+
+    /// The kernel that answers `minKernel`.
+    pub const fn kernel(mut self, kernel: KernelVersion) -> Self {
+        self.kernel = kernel;
+        self
+    }
+
+    /// The capabilities that answer `includes.caps` and `excludes.caps`.
+    pub const fn capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// What rules mean that can match the same call. Not set, it is [`Semantics::Oci`] for JSON and
+    /// [`Semantics::Strict`] for profiles built in Rust.
+    pub const fn semantics(mut self, semantics: Semantics) -> Self {
+        self.semantics = Some(semantics);
+        self
+    }
+
+    /// The answer to calls of ABIs that are not listed. Not set, it is KILL_PROCESS, and in [`Semantics::Oci`]
+    /// KILL_THREAD.
+    pub const fn bad_arch(mut self, action: Action) -> Self {
+        self.bad_arch = Some(action);
+        self
+    }
+
+    /// The answer to x32 numbers where x86_64 is listed and x32 is not.
+    pub const fn unlisted_x32(mut self, answer: UnlistedX32) -> Self {
+        self.unlisted_x32 = answer;
+        self
+    }
+
+    /// The answer to numbers that no rule names.
+    pub const fn unlisted(mut self, answer: Unlisted) -> Self {
+        self.unlisted = answer;
+        self
+    }
+
+    /// The host's own ABI.
+    pub const fn native(&self) -> Arch {
+        self.native
+    }
 }

@@ -1,0 +1,82 @@
+//! Why a profile has no meaning on a target.
+
+use crate::arch::Arch;
+use crate::profile::{Diagnostic, Diagnostics, Severity};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use thiserror::Error;
+
+/// Why a profile could not be resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// The profile contradicts itself, or names what does not exist. All problems are in the list, and the warnings
+    /// and notes that were found beside them.
+    #[error("{}", Problems(.0))]
+    Problems(Diagnostics),
+    /// ABIs of both byte orders. A filter is made for one, because the kernel reads it in its own.
+    #[error(
+        "architectures of both byte orders are listed: {} are little-endian, {} big-endian; a kernel runs only one of \
+         the two, so name the ABIs of one (Target::exactly, --arch)",
+        List(.little), List(.big)
+    )]
+    MixedByteOrder {
+        /// The little-endian ones.
+        little: Vec<Arch>,
+        /// The big-endian ones.
+        big: Vec<Arch>,
+    },
+    /// The target lists no ABI.
+    #[error("no architecture is listed: name at least one, such as SCMP_ARCH_X86_64")]
+    NoArch,
+    /// The rules of a call overlap in so many ways that the stated bound on work does not suffice to tell what they
+    /// mean.
+    #[error(
+        "the rules for {call} on {arch} are too entangled to be analysed: there are {rules}, with different actions \
+         and overlapping conditions; use fewer conditions, or one action"
+    )]
+    TooComplex {
+        /// The call, by name where it has one.
+        call: String,
+        /// The ABI.
+        arch: Arch,
+        /// How many rules the call has.
+        rules: usize,
+    },
+}
+
+impl ResolveError {
+    /// The findings, where the error is about the profile.
+    pub fn diagnostics(&self) -> Option<&Diagnostics> {
+        match self {
+            Self::Problems(diagnostics) => Some(diagnostics),
+            _ => None,
+        }
+    }
+}
+
+/// The errors of a list, each in a line with its place.
+struct Problems<'a>(&'a Diagnostics);
+
+impl fmt::Display for Problems<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors = || self.0.iter().filter(|finding: &&Diagnostic| finding.severity() == Severity::Error);
+        let count = errors().count();
+        write!(f, "{count} problem{} in the profile", if count == 1 { "" } else { "s" })?;
+        errors().try_for_each(|error| write!(f, "\n  {error}"))
+    }
+}
+
+/// ABIs, separated by commas.
+struct List<'a>(&'a [Arch]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, arch) in self.0.iter().enumerate() {
+            f.write_str(if position == 0 { "" } else { ", " })?;
+            arch.fmt(f)?;
+        }
+        Ok(())
+    }
+}
