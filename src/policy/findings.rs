@@ -4,7 +4,7 @@ use crate::arch::Arch;
 use crate::profile::{Code, Diagnostic, Diagnostics, Profile, Severity};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Calls that one message names.
@@ -79,11 +79,11 @@ impl<'a> Findings<'a> {
     pub(super) fn finish(self, arches: &[Arch]) -> Diagnostics {
         let mut all = self.profile.diagnostics.clone();
         for ((entry, name, arg, ..), group) in &self.groups {
-            let mut path = place(self.profile, *entry, *arg);
-            if let Some(name) = name.filter(|_| path.starts_with('$')) {
-                path.push_str(&format!(".names[{name}]"));
-            }
-            all.push(Diagnostic::new(group.severity, group.code, path, group.message(arches)));
+            let place = match name {
+                Some(name) => name_place(self.profile, *entry, *name),
+                None => place(self.profile, *entry, *arg),
+            };
+            all.push(Diagnostic::new(group.severity, group.code, place, group.message(arches)));
         }
         all
     }
@@ -102,24 +102,28 @@ pub(super) fn place(profile: &Profile, entry: Option<usize>, arg: Option<usize>)
     }
 }
 
+/// `$.syscalls[3].names[0]`. Where an entry has one name, it may be in an older key, so the entry is the place.
+fn name_place(profile: &Profile, entry: Option<usize>, name: usize) -> String {
+    let place = place(profile, entry, None);
+    let calls = entry.and_then(|entry| profile.rules.get(entry)).map_or(0, |rule| rule.calls.len());
+    if calls > 1 && place.starts_with('$') { format!("{place}.names[{name}]") } else { place }
+}
+
 impl Group {
     fn message(&self, listed: &[Arch]) -> String {
-        let mut message = String::new();
+        let mut about = Vec::new();
         if !self.calls.is_empty() {
             let shown: Vec<&str> = self.calls.iter().take(NAMES_SHOWN).map(String::as_str).collect();
-            message.push_str(&shown.join(", "));
-            if let Some(more @ 1..) = self.calls.len().checked_sub(shown.len()) {
-                message.push_str(&format!(" and {more} more"));
+            about.push(shown.join(", "));
+            match self.calls.len().saturating_sub(shown.len()) {
+                0 => {}
+                more => about.push(format!("and {more} more")),
             }
         }
         if !self.arches.is_empty() && self.arches.len() < listed.len() {
-            let names: Vec<String> = self.arches.iter().map(ToString::to_string).collect();
-            message.push_str(&format!("{}on {}", if message.is_empty() { "" } else { " " }, names.join(", ")));
+            let names: Vec<&str> = self.arches.iter().map(|arch| arch.short_name()).collect();
+            about.push(format!("on {}", names.join(", ")));
         }
-        if !message.is_empty() {
-            message.push_str(": ");
-        }
-        message.push_str(&self.text);
-        message
+        if about.is_empty() { self.text.clone() } else { format!("{}: {}", about.join(" "), self.text) }
     }
 }

@@ -65,14 +65,14 @@ impl Lowering<'_, '_> {
     pub(super) fn action(&mut self, written: &ActionSpec, entry: Option<usize>) -> Option<Action> {
         let action = match written {
             ActionSpec::Action(action) => *action,
-            ActionSpec::ErrnoName(name) => match errno(self.arch, name) {
-                Some(number) => Action::Errno(number),
-                None => {
-                    let text = format!("unknown error name \"{name}\": a name of errno(3) is expected, such as EPERM");
+            ActionSpec::ErrnoName(name) => {
+                let Some(number) = Errno::from_name(self.arch, name) else {
+                    let text = format!("unknown error name {name:?}: a name of errno(3) is expected, such as EPERM");
                     self.add(Severity::Error, Code::BadField, entry, None, text);
                     return None;
-                }
-            },
+                };
+                Action::Errno(number.get())
+            }
         };
         if let Action::Errno(number @ 4096..) = action {
             let text = format!("error number {number} is out of range: the kernel returns 0 to {}", Action::MAX_ERRNO);
@@ -209,20 +209,12 @@ fn constant_of(test: Test) -> u64 {
 fn constant(condition: &Condition) -> Option<bool> {
     let most = if condition.width == Width::Bits32 { LOW } else { u64::MAX };
     match condition.test {
-        Test::Eq(value) if value > most => Some(false),
-        Test::Ne(value) if value > most => Some(true),
         Test::Lt(0) => Some(false),
-        Test::Lt(value) if value > most => Some(true),
+        Test::Ge(0) | Test::MaskedEq { mask: 0, value: 0 } => Some(true),
+        Test::Eq(value) | Test::Ge(value) | Test::MaskedEq { value, .. } if value > most => Some(false),
+        Test::Ne(value) | Test::Lt(value) if value > most => Some(true),
         Test::Le(value) if value >= most => Some(true),
         Test::Gt(value) if value >= most => Some(false),
-        Test::Ge(0) => Some(true),
-        Test::Ge(value) if value > most => Some(false),
-        Test::MaskedEq { mask: 0, value: 0 } => Some(true),
-        Test::MaskedEq { value, .. } if value > most => Some(false),
         _ => None,
     }
-}
-
-fn errno(arch: Arch, name: &str) -> Option<u16> {
-    Errno::from_name(arch, name).map(Errno::get)
 }

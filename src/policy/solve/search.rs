@@ -89,14 +89,14 @@ impl<'a> Search<'a> {
         let mut args = [0; 6];
         for (number, slot) in (0u8..).zip(args.iter_mut()) {
             work.charge(self.trail.len())?;
-            let mut word = Word::ANY;
+            let mut register = Word::ANY;
             let mut free = true;
             for (condition, holds) in self.trail.iter().filter(|(condition, _)| condition.arg == number) {
-                word.constrain(condition, *holds);
+                register.constrain(condition, *holds);
                 free = false;
             }
             if !free {
-                match word.smallest(work)? {
+                match register.smallest(work)? {
                     Some(value) => *slot = value,
                     None => return Ok(None),
                 }
