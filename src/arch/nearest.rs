@@ -6,10 +6,15 @@ const LONGEST: usize = 48;
 /// The candidate that is most like `needle`, or `None` if all are too different.
 ///
 /// Different means: a letter added, lost or replaced, or two neighbours swapped; the case of letters does not count. One
-/// such change is allowed for every three letters, three at most. A candidate that differs only by digits at its end
+/// such change is allowed, two from six letters on, three from twelve. A candidate that differs only by digits at its end
 /// comes before all others (`pwrite` means `pwrite64`, not `write`). Of equals the first candidate wins.
 pub(crate) fn nearest<'a>(needle: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = needle.len().div_ceil(3).min(3);
+    let limit = match needle.len() {
+        0 => return None,
+        1..=5 => 1,
+        6..=11 => 2,
+        _ => 3,
+    };
     let mut best = None;
     for candidate in candidates {
         if is_numbered(needle, candidate) {
@@ -25,40 +30,56 @@ pub(crate) fn nearest<'a>(needle: &str, candidates: impl IntoIterator<Item = &'a
 
 /// Whether the words are equal but for digits at the end of the candidate.
 fn is_numbered(needle: &str, candidate: &str) -> bool {
-    !needle.is_empty()
-        && candidate
-            .strip_prefix(needle)
-            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    candidate
+        .strip_prefix(needle)
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The number of changes between two words (optimal string alignment), if it is not above `limit`.
+///
+/// Only the cells of the usual matrix that lie at most `limit` beside the diagonal are computed, because a path through
+/// any other needs more changes than that; and a row without a small cell ends the search. So a hostile profile full of
+/// unknown names costs little.
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)] // Lengths are at most `LONGEST`, checked first.
-fn distance(a: &[u8], b: &[u8], limit: usize) -> Option<usize> {
-    if a.len() > LONGEST || b.len() > LONGEST || a.len().abs_diff(b.len()) > limit {
+fn distance(a: &[u8], b: &[u8], limit: u8) -> Option<u8> {
+    let band = usize::from(limit);
+    if a.len() > LONGEST || b.len() > LONGEST || a.len().abs_diff(b.len()) > band {
         return None;
     }
-    // Rows of the usual matrix: of the letter before the last one, of the last one, and of this one.
-    let (mut older, mut last, mut this) = ([0; LONGEST + 1], [0; LONGEST + 1], [0; LONGEST + 1]);
-    for (column, cost) in last.iter_mut().enumerate() {
+    // Costs of the letter before the last one, of the last one, and of this one. `FAR` stands for every cell outside.
+    let (mut older, mut last, mut this) = ([FAR; LONGEST + 1], [FAR; LONGEST + 1], [FAR; LONGEST + 1]);
+    for (cost, column) in last.iter_mut().zip(0..=limit) {
         *cost = column;
     }
     for i in 0..a.len() {
-        this[0] = i + 1;
-        for j in 0..b.len() {
-            let replaced = last[j] + usize::from(!a[i].eq_ignore_ascii_case(&b[j]));
-            this[j + 1] = replaced.min(last[j + 1] + 1).min(this[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                this[j + 1] = this[j + 1].min(older[j - 1] + 1);
+        let (first, end) = (i.saturating_sub(band), b.len().min(i + band + 1));
+        this[first] = if i < band { last[0] + 1 } else { FAR };
+        let mut smallest = this[first];
+        for j in first..end {
+            let mut cost = last[j] + u8::from(!a[i].eq_ignore_ascii_case(&b[j]));
+            cost = cost.min(last[j + 1] + 1).min(this[j] + 1);
+            if i > 0 && j > 0 && a[i].eq_ignore_ascii_case(&b[j - 1]) && a[i - 1].eq_ignore_ascii_case(&b[j]) {
+                cost = cost.min(older[j - 1] + 1);
             }
+            this[j + 1] = cost.min(FAR);
+            smallest = smallest.min(cost);
         }
-        (older, last, this) = (last, this, older);
+        if smallest > limit {
+            return None;
+        }
+        (older, last, this) = (last, this, [FAR; LONGEST + 1]);
     }
     Some(last[b.len()]).filter(|&distance| distance <= limit)
 }
 
+/// More changes than any limit.
+const FAR: u8 = 100;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
+    use proptest::prelude::*;
 
     #[test]
     fn changes_are_counted() {
@@ -71,6 +92,35 @@ mod tests {
         }
         assert_eq!(distance("READ", "read"), Some(0));
         assert_eq!(super::distance(b"abcdef", b"ghijkl", 3), None);
+        assert_eq!(super::distance(b"abc", b"", 2), None);
+    }
+
+    /// The textbook's matrix, all cells of it.
+    #[allow(clippy::arithmetic_side_effects)] // A test.
+    fn plain_distance(a: &[u8], b: &[u8]) -> usize {
+        let mut cost = vec![vec![0; b.len() + 1]; a.len() + 1];
+        for i in 0..=a.len() {
+            for j in 0..=b.len() {
+                cost[i][j] = if i == 0 || j == 0 {
+                    i + j
+                } else {
+                    let replaced = cost[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                    let swap = if swapped { cost[i - 2][j - 2] + 1 } else { usize::MAX };
+                    replaced.min(cost[i - 1][j] + 1).min(cost[i][j - 1] + 1).min(swap)
+                };
+            }
+        }
+        cost[a.len()][b.len()]
+    }
+
+    proptest! {
+        #[test]
+        fn the_band_loses_nothing(a in "[abc]{0,12}", b in "[abc]{0,12}", limit in 1u8..=9) {
+            let plain = plain_distance(a.as_bytes(), b.as_bytes());
+            let expected = u8::try_from(plain).ok().filter(|&plain| plain <= limit);
+            prop_assert_eq!(distance(a.as_bytes(), b.as_bytes(), limit), expected);
+        }
     }
 
     #[test]
@@ -82,6 +132,11 @@ mod tests {
             ("SCMP_ACT_ERNO", Some("SCMP_ACT_ERRNO")),
             ("scmp_act_trace", Some("SCMP_ACT_TRACE")),
             ("SCMP_ACT_TRACES", Some("SCMP_ACT_TRACE")),
+            ("wrote", Some("write")),
+            ("wrot", None),
+            ("pwrit46", Some("pwrite64")),
+            ("rite64", Some("pwrite64")),
+            ("ite64", None),
             ("", None),
             ("bpf", None),
         ] {
