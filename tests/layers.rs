@@ -161,15 +161,35 @@ struct Imports {
     test_files: Vec<(String, bool)>,
 }
 
+/// The attributes before an item, as far as they matter here.
+#[derive(Default)]
+struct Attributes {
+    /// `#[cfg(test)]`
+    test: bool,
+    /// `#[path = "..."]`
+    path: Option<String>,
+}
+
+impl Attributes {
+    fn add(&mut self, attribute: &[(usize, Token)]) {
+        let tokens: Vec<&Token> = attribute.iter().map(|(_, token)| token).collect();
+        let is = |token: &Token, text: &str| matches!(token, Token::Word(word) if word == text);
+        match *tokens.as_slice() {
+            [cfg, Token::Mark('('), test, Token::Mark(')')] if is(cfg, "cfg") && is(test, "test") => self.test = true,
+            [path, Token::Mark('='), Token::Text(file)] if is(path, "path") => self.path = Some(file.clone()),
+            _ => {}
+        }
+    }
+}
+
 /// Reads the imports of a file whose module lies `depth` names below the root.
 fn imports(source: &str, depth: usize) -> Imports {
     let tokens = tokens(source);
     let mut found = Imports::default();
     // Modules in the file that are open here: how many braces were open before, and whether only tests have them.
     let mut modules: Vec<(usize, bool)> = Vec::new();
+    let mut attributes = Attributes::default();
     let (mut braces, mut at) = (0, 0);
-    // Attributes of the item that begins here.
-    let (mut test, mut path) = (false, None);
     while let Some((line, token)) = tokens.get(at) {
         let follow = |offset: usize| tokens.get(at + offset).map(|(_, token)| token);
         match token {
@@ -179,56 +199,41 @@ fn imports(source: &str, depth: usize) -> Imports {
                 modules.pop_if(|(before, _)| *before == braces);
             }
             Token::Mark('#') if follow(1) == Some(&Token::Mark('[')) => {
-                let end = tokens[at..].iter().position(|(_, token)| *token == Token::Mark(']')).unwrap() + at;
-                let words: Vec<&Token> = tokens[at + 2..end].iter().map(|(_, token)| token).collect();
-                let word = |text: &str| Token::Word(text.to_owned());
-                test |= words == [&word("cfg"), &Token::Mark('('), &word("test"), &Token::Mark(')')];
-                if let [name, Token::Mark('='), Token::Text(file)] = *words
-                    && *name == word("path")
-                {
-                    path = Some(file.clone());
-                }
-                at = end + 1;
+                let length = tokens[at..].iter().position(|(_, token)| *token == Token::Mark(']')).unwrap();
+                attributes.add(&tokens[at + 2..at + length]);
+                at += length + 1;
                 continue;
             }
             Token::Word(word) if word == "mod" => {
-                if let (Some(Token::Word(name)), Some(next)) = (follow(1), follow(2)) {
-                    match next {
-                        Token::Mark('{') => modules.push((braces, test)),
-                        _ if test => {
-                            let by_path = path.is_some();
-                            let file = path.take().unwrap_or_else(|| format!("{name}.rs"));
-                            found.test_files.push((file, by_path));
-                        }
-                        _ => {}
+                match (follow(1), follow(2)) {
+                    (Some(Token::Word(_)), Some(Token::Mark('{'))) => modules.push((braces, attributes.test)),
+                    (Some(Token::Word(name)), _) if attributes.test => {
+                        let by_path = attributes.path.is_some();
+                        let file = attributes.path.take().unwrap_or_else(|| format!("{name}.rs"));
+                        found.test_files.push((file, by_path));
                     }
+                    _ => {}
                 }
                 at += 1;
             }
             Token::Word(word) if (word == "crate" || word == "super") && follow(1) == Some(&Token::Path) => {
-                let in_test = modules.iter().any(|&(_, test)| test);
-                let mut end = at;
-                let mut level = if word == "crate" { 0 } else { depth + modules.len() };
-                while tokens.get(end).is_some_and(|(_, token)| *token == Token::Word("super".to_owned())) {
-                    level -= 1;
-                    end += 2;
+                let climbed = tokens[at..].chunks(2).take_while(|pair| pair[0].1 == Token::Word("super".to_owned()));
+                let climbed = climbed.count();
+                if word == "crate" || climbed == depth + modules.len() {
+                    let in_test = modules.iter().any(|&(_, test)| test);
+                    let names = first_names(&tokens[at + 2 * climbed.max(1)..]);
+                    found.roots.extend(names.into_iter().map(|name| (*line, name, in_test)));
                 }
-                if word == "crate" {
-                    end += 2;
-                }
-                if level == 0 {
-                    found.roots.extend(first_names(&tokens[end..]).into_iter().map(|name| (*line, name, in_test)));
-                }
-                at = end;
+                at += 2 * climbed.max(1);
                 continue;
             }
             _ => {}
         }
-        // An attribute belongs to the item after it; `pub` and `(crate)` may stand between.
+        // Attributes belong to the item after them; `pub` and `(crate)` may stand between.
         let visibility = matches!(token, Token::Word(word) if word == "pub" || word == "crate" || word == "super")
             || matches!(token, Token::Mark('(' | ')'));
         if !visibility {
-            (test, path) = (false, None);
+            attributes = Attributes::default();
         }
         at += 1;
     }

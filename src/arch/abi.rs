@@ -200,9 +200,9 @@ const fn native() -> Option<Arch> {
         Arch::Ppc
     } else if cfg!(target_arch = "powerpc64") {
         if big { Arch::Ppc64 } else { Arch::Ppc64le }
-    } else if cfg!(target_arch = "mips") {
+    } else if cfg!(any(target_arch = "mips", target_arch = "mips32r6")) {
         if big { Arch::Mips } else { Arch::Mipsel }
-    } else if cfg!(target_arch = "mips64") {
+    } else if cfg!(any(target_arch = "mips64", target_arch = "mips64r6")) {
         match (wide, big) {
             (true, true) => Arch::Mips64,
             (true, false) => Arch::Mipsel64,
