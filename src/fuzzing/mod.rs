@@ -4,5 +4,9 @@
 //! all drive it and a failing input is just a file.
 
 mod policy;
+#[cfg(feature = "json")]
+mod profile;
 
 pub use policy::random_policy;
+#[cfg(feature = "json")]
+pub use profile::profile_bytes;

@@ -26,12 +26,12 @@ impl fmt::Display for ActionSpec {
     }
 }
 
-/// `openat`, or for a raw number `call 257 on X86_64`.
+/// `openat`, or for a raw number `call 257 on x86_64`.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => f.pad(name),
-            Self::Number(arch, number) => write!(f, "call {number} on {arch:?}"),
+            Self::Number(arch, number) => write!(f, "call {number} on {arch}"),
         }
     }
 }

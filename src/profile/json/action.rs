@@ -75,8 +75,20 @@ impl ActionKeys {
             let number = in_range(name.parse().unwrap_or(u64::MAX), &place, report)?;
             return Some(Action::Errno(number).into());
         }
-        let known = report.keep(&place, known_errno(name));
-        known.map(|()| ActionSpec::ErrnoName(name.to_string()))
+        report.keep(&place, known_errno(name))?;
+        // Most hosts have the numbers of x86_64, and Docker takes the number.
+        let usual = Errno::from_name(Arch::X86_64, name).map(Errno::get);
+        if let (Some(number), Some(usual)) =
+            (number, usual.filter(|usual| number.is_some_and(|number| number != *usual)))
+        {
+            let message = format!(
+                "{name} is {usual} on most hosts, but {} says {number}: Podman takes the name, which counts here, and \
+                 Docker the number",
+                self.number
+            );
+            report.warn(Code::BothForms, &place, &message);
+        }
+        Some(ActionSpec::ErrnoName(name.to_string()))
     }
 
     fn trace(
@@ -108,11 +120,11 @@ impl ActionKeys {
             Some(number) if number > u64::from(Action::MAX_ERRNO) => {
                 report.error(Code::ErrnoRange, &number_place, out_of_range(number));
             }
-            Some(_) => report.warn(Code::ErrnoOnWrongAction, &number_place, without_effect(action)),
+            Some(_) => report.warn(Code::ErrnoOnWrongAction, &number_place, &without_effect(action)),
             None => {}
         }
         if name.is_some() {
-            report.warn(Code::ErrnoOnWrongAction, &object.path.key(self.name), without_effect(action));
+            report.warn(Code::ErrnoOnWrongAction, &object.path.key(self.name), &without_effect(action));
         }
     }
 }

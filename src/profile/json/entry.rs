@@ -78,8 +78,6 @@ impl<'r> Entries<'r> {
         let includes = self.when(object, "includes");
         let excludes = self.when(object, "excludes");
         let comment = object.text("comment", self.report);
-        self.names = self.names.saturating_add(calls.len());
-        self.conditions = self.conditions.saturating_add(args.len());
         self.tests = self.tests.saturating_add(calls.len().saturating_mul(args.len()));
         Some(Rule { calls, action: action?, args, comment, includes, excludes, path: object.path.to_string() })
     }
@@ -89,8 +87,9 @@ impl<'r> Entries<'r> {
         let names = object.list("names", self.report);
         let single = object.get("name");
         let place = object.path.key("names");
-        let calls: Vec<Call> =
-            names.iter().enumerate().filter_map(|(index, value)| self.call(*value, &place.index(index))).collect();
+        self.names = self.names.saturating_add(names.len().max(1));
+        let some = names.iter().take(MAX_NAMES).enumerate();
+        let calls: Vec<Call> = some.filter_map(|(index, value)| self.call(*value, &place.index(index))).collect();
         let Some(single) = single else {
             if names.is_empty() {
                 self.no_names(object);
@@ -140,10 +139,7 @@ impl<'r> Entries<'r> {
     fn args(&mut self, object: &Object<'_, '_>) -> Vec<Arg> {
         let list = object.list("args", self.report);
         let path = object.path.key("args");
-        if list.len() > MAX_CONDITIONS {
-            let message = format!("the list has {} conditions, at most {MAX_CONDITIONS} are read", list.len());
-            self.report.error(Code::TooLarge, &path, message);
-        }
+        self.conditions = self.conditions.saturating_add(list.len());
         let mut args = Vec::new();
         for (index, value) in list.into_iter().take(MAX_CONDITIONS).enumerate() {
             let place = path.index(index);
@@ -211,7 +207,7 @@ impl<'r> Entries<'r> {
                     "{} is no capability, so nobody has it; a name such as CAP_SYS_ADMIN is expected",
                     quote(name)
                 );
-                report.warn(Code::BadField, place, message);
+                report.warn(Code::BadField, place, &message);
             }
             Some(String::from(name))
         });
@@ -260,9 +256,11 @@ fn check_docker_arch(name: &str, place: &Path<'_>, report: &mut Report) {
     if Arch::ALL.into_iter().any(|arch| arch.docker_names().contains(&name)) {
         return;
     }
-    let hint = match docker_arch(name) {
-        Some(word) => format!(" (did you mean \"{word}\"?)"),
-        None => String::from("; a name such as \"amd64\" is expected"),
-    };
-    report.warn(Code::ArchList, place, format!("no host has the architecture {}{hint}", quote(name)));
+    report.warn_with(Code::ArchList, place, || {
+        let hint = match docker_arch(name) {
+            Some(word) => format!(" (did you mean \"{word}\"?)"),
+            None => String::from("; a name such as \"amd64\" is expected"),
+        };
+        format!("no host has the architecture {}{hint}", quote(name))
+    });
 }

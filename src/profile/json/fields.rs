@@ -45,7 +45,7 @@ impl<'a, 'p> Object<'a, 'p> {
                     report.error(Code::SupersetInOci, &place, superset_message());
                 }
             } else if !keys.common.contains(&key.as_str()) {
-                report.warn(Code::UnknownKey, &place, keys.unknown(key, &fields));
+                report.warn_with(Code::UnknownKey, &place, || keys.unknown(key, &fields));
             }
         }
         Some(Self { fields, path })

@@ -21,7 +21,6 @@ const TOP: Keys = Keys {
         "listenerPath",
         "listenerMetadata",
         "syscalls",
-        "comment",
     ],
     superset: &["archMap", "defaultErrno"],
 };
@@ -105,7 +104,7 @@ fn arch_map(object: &Object<'_, '_>, dialect: Dialect, report: &mut Report) -> V
         if map.iter().any(|other| other.architecture == entry.architecture) {
             let message =
                 format!("{} has an entry already, and only the first one counts", entry.architecture.oci_name());
-            report.warn(Code::ArchList, &place.key("architecture"), message);
+            report.warn(Code::ArchList, &place.key("architecture"), &message);
         } else {
             map.push(entry);
         }

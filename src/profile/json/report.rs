@@ -59,10 +59,15 @@ impl Report {
         }
     }
 
-    pub(super) fn warn(&mut self, code: Code, path: &impl ToString, message: impl Into<String>) {
+    pub(super) fn warn(&mut self, code: Code, path: &impl ToString, message: &str) {
+        self.warn_with(code, path, || message.to_string());
+    }
+
+    /// A warning whose message is costly, because it looks for similar words: made only if it is kept.
+    pub(super) fn warn_with(&mut self, code: Code, path: &impl ToString, message: impl FnOnce() -> String) {
         self.others = self.others.saturating_add(1);
         if self.others <= MAX_REPORTED {
-            self.diagnostics.push(Diagnostic::new(Severity::Warning, code, path.to_string(), message));
+            self.diagnostics.push(Diagnostic::new(Severity::Warning, code, path.to_string(), message()));
         }
     }
 

@@ -6,6 +6,7 @@ use super::super::{
 use super::Format;
 use super::report::Report;
 use super::words::{FLAGS, OPERATORS, Word};
+use crate::arch::{Arch, Errno};
 use crate::bpf::Action;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -122,7 +123,12 @@ impl Writer {
                 self.cannot(place, format!("TRAP with data {data} cannot be written as JSON, which has TRAP only"));
             }
             ActionSpec::Action(_) => {}
-            ActionSpec::ErrnoName(name) => fields.push(field(name_key, &text(name))),
+            ActionSpec::ErrnoName(name) => {
+                // Docker does not know the name and needs the number, which is this one on most hosts.
+                let usual = Errno::from_name(Arch::X86_64, name);
+                fields.extend(usual.map(|number| field(number_key, &number.to_string())));
+                fields.push(field(name_key, &text(name)));
+            }
         }
     }
 
@@ -206,4 +212,81 @@ fn block(open: char, items: &[String], indent: usize) -> String {
     }
     let inner = format!(",\n{:indent$}  ", "");
     format!("{open}\n{:indent$}  {}\n{:indent$}{close}", "", items.join(&inner), "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::Arch;
+    use crate::profile::arg;
+
+    /// Reads back what was written; places and origin differ.
+    fn assert_same(profile: &Profile) {
+        let text = profile.to_json().unwrap();
+        let again = Profile::from_json(&text, Format::Auto).unwrap();
+        assert_eq!(again.to_json().unwrap(), text);
+        let paths = profile.rules.iter().map(|rule| rule.path.clone());
+        let rules = again.rules.iter().cloned().zip(paths).map(|(rule, path)| Rule { path, ..rule }).collect();
+        let dialect = profile.dialect;
+        assert_eq!(Profile { rules, dialect, diagnostics: profile.diagnostics.clone(), ..again }, *profile, "{text}");
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        assert_same(&Profile::container_default().unwrap());
+        let everything = Profile::new(Action::Trace(7))
+            .rule(Action::Notify, ["mount", "umount2"], [arg::<5>().masked_eq(u64::MAX, 1), arg::<0>().ge(3)])
+            .rule(ActionSpec::ErrnoName("ENOSYS".into()), "clone3", [])
+            .rule(Action::Errno(4095), "a \"name\"\n", [])
+            .rule(Action::KillThread, "bpf", [])
+            .rule(Action::Trap(0), "open", [arg::<1>().ne(0)])
+            .architectures([Arch::X86_64, Arch::X86])
+            .flag(crate::profile::Flag::WaitKillableRecv)
+            .listener("/run/agent.sock", "me");
+        assert_same(&everything);
+        let nothing = Profile { flags: Some(Vec::new()), ..Profile::new(Action::Allow) };
+        assert_same(&nothing);
+        assert_eq!(
+            nothing.to_json().unwrap(),
+            "{\n  \"defaultAction\": \"SCMP_ACT_ALLOW\",\n  \"flags\": [],\n  \"syscalls\": []\n}\n"
+        );
+    }
+
+    #[test]
+    fn narrow_comparisons_become_masks() {
+        let profile = Profile::new(Action::Errno(1))
+            .allow_if("socket", [arg::<0>().as_u32().eq(5)])
+            .allow_if("socket", [arg::<0>().as_u32().masked_eq(u64::MAX, 7)])
+            .allow(["read"; 0]);
+        let again = Profile::from_json(&profile.to_json().unwrap(), Format::Oci).unwrap();
+        let args: Vec<Arg> = again.rules.iter().flat_map(|rule| rule.args.clone()).collect();
+        assert_eq!(args, [arg::<0>().masked_eq(0xffff_ffff, 5), arg::<0>().masked_eq(0xffff_ffff, 7)]);
+    }
+
+    #[test]
+    fn what_json_cannot_say() {
+        let profile = Profile::new(Action::Errno(1))
+            .allow((Arch::X86_64, 335))
+            .allow_if("ioctl", [arg::<1>().as_u32().ne(5)])
+            .allow_if("ioctl", [arg::<1>().as_u32().eq(1 << 32)])
+            .rule(Action::Trap(9), "open", [])
+            .allow_if("prctl", [arg::<0>().ge(1), arg::<0>().le(9)])
+            .allow("socket")
+            .rule(Action::Log, "socket", [arg::<0>().eq(16)])
+            .allow_if("kill", [arg::<1>().eq(0)])
+            .rule(Action::Log, "kill", [arg::<0>().eq(1)])
+            .rule(Action::Errno(1), "kill", [arg::<0>().eq(1), arg::<1>().eq(0)]);
+        let expected = "7 problems in the profile
+  rule 5: several conditions on arg0, of which in JSON one is enough
+  rule 10: rule 8 has another action for kill, and with JSON runtimes skip a rule that is equal to the default action
+  rule 6: rule 7 has another action for socket, and with JSON runtimes let the unconditional rule win
+  rule 1: call 335 on x86_64 cannot be written as JSON, which has names only
+  rule 2: arg1 as u32 != 5 cannot be written as JSON, which compares all 64 bits
+  rule 3: arg1 as u32 == 0x100000000 cannot be written as JSON, which compares all 64 bits
+  rule 4: TRAP with data 9 cannot be written as JSON, which has TRAP only";
+        let said = profile.to_json().unwrap_err().to_string();
+        assert_eq!(said, expected);
+        let refused = Profile::new(Action::Errno(4096)).allow("").to_json().unwrap_err().to_string();
+        assert!(refused.contains("error number 4096") && refused.contains("the name is empty"), "{refused}");
+    }
 }
