@@ -1,6 +1,7 @@
 //! The judge: it looks at policies and instructions only, never at how a program was made.
 //!
 //! - [`prove`] shows that a program answers every possible call as a policy demands, or finds a call where it does not.
+//! - [`disassemble`] makes a program readable.
 //! - [`simulate`] runs a program on one call, exactly as the kernel does.
 //! - [`cacheable`] tells whether the kernel will remember that a number is always allowed, and if not, why.
 
@@ -10,12 +11,14 @@ mod bdd;
 mod bits;
 mod boundary;
 mod cacheable;
+mod disassemble;
 mod live;
 mod meaning;
 #[cfg(test)]
 #[allow(clippy::cast_possible_truncation)] // Halves of 64-bit values.
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // A test.
 mod naive;
+mod names;
 mod prove;
 mod simulate;
 mod symbolic;
@@ -23,6 +26,7 @@ mod words;
 
 pub use boundary::{boundary_arguments, boundary_calls};
 pub use cacheable::{Emulation, NotCacheable, Obstacle, cacheable, emulate};
+pub use disassemble::{Listing, disassemble};
 pub use prove::{Counterexample, Proof, ProveError, Prover, prove};
 pub use simulate::{Outcome, Run, evaluate, simulate};
 

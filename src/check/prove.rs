@@ -5,7 +5,7 @@
 //! they differ; it is confirmed by [`Policy::decide`] and the interpreter before it is shown to anybody.
 
 use super::bdd::{BITS, Bdd, Budget, Exhausted, Ref};
-use super::{meaning, simulate, symbolic, words};
+use super::{meaning, names, simulate, symbolic, words};
 use crate::arch::Arch;
 use crate::bpf::{Action, Program, SyscallData};
 use crate::policy::Policy;
@@ -160,35 +160,28 @@ fn descend(bdd: &Bdd, mut call: SyscallData, mut wanted: Ref, mut found: Ref) ->
 fn confirm(program: &Program, policy: &Policy, call: SyscallData) -> ProveError {
     let expected = policy.decide(&call);
     let run = simulate(program, &call, policy.endian());
-    let arch = listed(policy, &call);
+    let arch = names::abi(call.arch, call.nr).filter(|abi| policy.arches().any(|listed| listed == *abi));
     let differs = expected.to_raw() != run.raw;
     let example = Box::new(Counterexample { call, expected, got: run.raw, path: run.path, arch });
     if differs { ProveError::Differs(example) } else { ProveError::Unconfirmed(example) }
 }
 
-/// The listed ABI of a call. x86_64 and x32 share a token.
-fn listed(policy: &Policy, call: &SyscallData) -> Option<Arch> {
-    let x32_number = call.nr & Arch::X32_BIT != 0 && call.nr != u32::MAX;
-    let fits = |arch: &Arch| match arch {
-        Arch::X32 => x32_number,
-        Arch::X86_64 => !x32_number,
-        _ => true,
-    };
-    let mut same_token = policy.arches().filter(|arch| arch.audit() == call.arch);
-    same_token.find(fits)
-}
-
 impl fmt::Display for Counterexample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the program answers ")?;
-        match Action::from_raw(self.got) {
-            Some(action) => write!(f, "{action}")?,
-            None => write!(f, "{:#010x} (acts as {})", self.got, Action::as_kernel(self.got))?,
+        let [got, expected] = [self.got, self.expected.to_raw()].map(|raw| names::answer(raw, self.arch.as_slice()));
+        write!(f, "the program answers {got} where the policy demands {expected}: call {}", self.call.nr)?;
+        if self.call.nr > 9 {
+            write!(f, " = {:#x}", self.call.nr)?;
         }
-        write!(f, " where the policy demands {}: call {} ({:#x})", self.expected, self.call.nr, self.call.nr)?;
         match self.arch {
-            Some(arch) => write!(f, " of {arch:?}")?,
-            None => write!(f, " with architecture {:#010x}", self.call.arch)?,
+            Some(arch) => {
+                let name = arch.name(self.call.nr).unwrap_or("no known call");
+                write!(f, " ({name}) of {}", arch.short_name())?;
+            }
+            None => match names::abis(self.call.arch) {
+                names if names.is_empty() => write!(f, " with the unknown architecture {:#010x}", self.call.arch)?,
+                names => write!(f, " of the unlisted architecture {names}")?,
+            },
         }
         f.write_str(" with arguments (")?;
         for (index, argument) in self.call.args.iter().enumerate() {

@@ -55,7 +55,7 @@ fn equal_and_off_by_one() {
     assert_eq!(example.path, [0, 1, 3, 4, 5, 7, 8, 10]);
     assert_eq!(
         ProveError::Differs(Box::new(example)).to_string(),
-        "the program answers ALLOW where the policy demands ERRNO(1): call 7 (0x7) of X86_64 with arguments (0x0, 0x0, \
+        "the program answers ALLOW where the policy demands ERRNO(1) EPERM: call 7 (poll) of x86_64 with arguments (0x0, 0x0, \
          0x0, 0x0, 0x0, 0x0)"
     );
 }
