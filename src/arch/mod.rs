@@ -29,7 +29,7 @@ mod version;
 pub use abi::Arch;
 pub use errno::Errno;
 pub use names::UnknownArch;
-#[allow(unused_imports)] // For the floors above.
+#[cfg(feature = "json")] // Only the JSON front ends ask for it outside of this floor.
 pub(crate) use nearest::nearest;
 pub use syscall::Syscall;
 pub use table::TABLE_KERNEL;
