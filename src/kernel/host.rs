@@ -2,6 +2,7 @@
 
 use super::raw;
 use crate::arch::{Arch, KernelVersion};
+use crate::bpf::Endian;
 use thiserror::Error;
 
 /// The machine; made by [`host()`].
@@ -83,33 +84,19 @@ fn number(digits: &str) -> Option<u8> {
     valid.then(|| digits.parse().unwrap_or(u8::MAX))
 }
 
-/// The native ABI of a machine name. The byte order, where the name does not tell it, is that of this program.
+/// The native ABI of a machine name. Where the name does not tell the byte order it is that of this program, which the
+/// kernel could not run otherwise; where several ABIs share a name the plainest one comes first in `Arch::ALL`.
 fn machine(name: &str) -> Option<Arch> {
-    let little = cfg!(target_endian = "little");
-    Some(match name {
-        "x86_64" => Arch::X86_64,
-        "i386" | "i486" | "i586" | "i686" => Arch::X86,
-        "aarch64" => Arch::Aarch64,
-        "riscv64" => Arch::Riscv64,
-        "riscv32" => Arch::Riscv32,
-        "loongarch64" => Arch::Loongarch64,
-        "s390x" => Arch::S390x,
-        "s390" => Arch::S390,
-        "ppc" => Arch::Ppc,
-        "ppc64" => Arch::Ppc64,
-        "ppc64le" => Arch::Ppc64le,
-        "mips" if little => Arch::Mipsel,
-        "mips" => Arch::Mips,
-        "mips64" if little => Arch::Mipsel64,
-        "mips64" => Arch::Mips64,
-        "parisc" => Arch::Parisc,
-        "parisc64" => Arch::Parisc64,
-        "m68k" => Arch::M68k,
-        _ if name.starts_with("arm") && name.ends_with('l') => Arch::Arm,
-        _ if name.starts_with("sh") && name.ends_with("eb") => Arch::Sheb,
-        _ if name.starts_with("sh") => Arch::Sh,
-        _ => return None,
-    })
+    // Names that carry a processor version: armv7l, sh4a.
+    let family = |arch: &Arch| match arch {
+        Arch::Arm => name.starts_with("arm") && name.ends_with('l'),
+        Arch::Sh => name.starts_with("sh") && !name.ends_with("eb"),
+        Arch::Sheb => name.starts_with("sh") && name.ends_with("eb"),
+        _ => false,
+    };
+    let native_order = |arch: &Arch| arch.endian() == Endian::NATIVE;
+    let named = |arch: &Arch| arch.uname_names().contains(&name) || family(arch);
+    Arch::ALL.into_iter().find(|arch| native_order(arch) && named(arch))
 }
 
 #[cfg(test)]
@@ -135,11 +122,26 @@ mod tests {
 
     #[test]
     fn machines() {
-        assert_eq!(machine("armv7l"), Some(Arch::Arm));
-        assert_eq!(machine("armv7b"), None);
-        assert_eq!(machine("i686"), Some(Arch::X86));
-        assert_eq!(machine("sh4"), Some(Arch::Sh));
-        assert_eq!(machine("vax"), None);
+        let (little, big) = (Endian::NATIVE == Endian::Little, Endian::NATIVE == Endian::Big);
+        let cases = [
+            ("x86_64", little, Arch::X86_64),
+            ("i686", little, Arch::X86),
+            ("armv5tejl", little, Arch::Arm),
+            ("armv7l", little, Arch::Arm),
+            ("sh4a", little, Arch::Sh),
+            ("sh4eb", big, Arch::Sheb),
+            ("ppc64", big, Arch::Ppc64),
+            ("ppc64le", little, Arch::Ppc64le),
+            ("mips64", little, Arch::Mipsel64),
+            ("mips64", big, Arch::Mips64),
+            ("s390x", big, Arch::S390x),
+        ];
+        for (name, possible, arch) in cases.into_iter().filter(|case| case.1) {
+            assert!(possible && machine(name) == Some(arch), "{name}");
+        }
+        for name in ["armv7b", "vax", ""] {
+            assert_eq!(machine(name), None, "{name}");
+        }
     }
 
     #[test]

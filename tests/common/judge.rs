@@ -147,7 +147,7 @@ fn watch(board: &Shared<Board>, program: &Program, calls: &[(usize, SyscallData)
         scope.spawn(|| work(board, program, calls, first));
         loop {
             let tid = board.tid.load(SeqCst);
-            let alive = tid == 0 || unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, 0) } == 0;
+            let alive = tid == 0 || calls::is_alive(tid);
             if board.done.load(SeqCst) != 0 {
                 exit(0);
             } else if !alive {
