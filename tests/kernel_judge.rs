@@ -5,7 +5,7 @@ mod common;
 
 use callsieve::arch::Arch;
 use callsieve::bpf::{Action, Insn, SyscallData, opcode};
-use common::judge::{Observed, probe_calls};
+use common::judge::{Observed, probe_calls, probe_calls_exactly};
 
 const ACTIONS: [Action; 10] = [
     Action::Allow,
@@ -48,6 +48,11 @@ fn every_action_shows(arch: Arch, test: &str) {
     }
     let expected = ACTIONS.into_iter().chain([Action::Errno(38); 2]).map(Observed::of);
     assert_eq!(observed, expected.collect::<Vec<_>>());
+    if cfg!(target_arch = "x86_64") {
+        let observed = probe_calls_exactly(&by_number(arch.audit()), &calls);
+        let expected = ACTIONS.into_iter().chain([Action::Errno(38); 2]).map(Observed::exactly);
+        assert_eq!(observed, expected.collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@
 
 pub mod calls;
 pub mod judge;
+#[cfg(target_arch = "x86_64")]
+pub mod tracer;
 
 use callsieve::bpf::{Action, Endian, Insn, Program, SyscallData, opcode};
 use std::io::Write as _;
@@ -106,6 +108,16 @@ pub fn child_passes(body: impl FnOnce(&Checks)) {
 }
 
 pub fn fork(body: impl FnOnce()) -> End {
+    let pid = fork_with(body);
+    let mut status = 0;
+    while unsafe { libc::waitpid(pid, &raw mut status, 0) } < 0 {
+        assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EINTR));
+    }
+    if libc::WIFSIGNALED(status) { End::Signal(libc::WTERMSIG(status)) } else { End::Exit(libc::WEXITSTATUS(status)) }
+}
+
+/// Forks and gives back the child, which somebody has to wait for.
+pub fn fork_with(body: impl FnOnce()) -> libc::pid_t {
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork failed");
     if pid == 0 {
@@ -119,11 +131,7 @@ pub fn fork(body: impl FnOnce()) -> End {
         };
         unsafe { libc::_exit(status) };
     }
-    let mut status = 0;
-    while unsafe { libc::waitpid(pid, &raw mut status, 0) } < 0 {
-        assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EINTR));
-    }
-    if libc::WIFSIGNALED(status) { End::Signal(libc::WTERMSIG(status)) } else { End::Exit(libc::WEXITSTATUS(status)) }
+    pid
 }
 
 /// Says that a test, or a part of it, did not run: to the real standard error, past the harness, and to the file named
