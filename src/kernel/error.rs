@@ -1,6 +1,7 @@
 //! Why a filter could not be installed.
 
 use super::flags::FilterFlags;
+use crate::arch::Arch;
 use core::fmt;
 use thiserror::Error;
 
@@ -100,6 +101,13 @@ pub enum InstallError {
         "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is only possible with a listener; remove the flag from the profile"
     )]
     WaitKillableWithoutListener,
+    /// The filter was compiled for other ABIs than the one of this program, perhaps of the other byte order: it would
+    /// answer every call as one of a foreign architecture. Nothing was done.
+    #[error(
+        "the filter is for other architectures than the one of this program, {}; compile it for this one as well",
+        native_name()
+    )]
+    ForeignArch,
     /// Any other error number, which the kernel itself does not give: an older filter answers it.
     #[error(
         "installing the filter failed with error {errno}; an older filter of this thread most likely denies \
@@ -126,6 +134,10 @@ impl InstallError {
             _ => return None,
         })
     }
+}
+
+fn native_name() -> &'static str {
+    Arch::NATIVE.map_or("which has no seccomp", Arch::short_name)
 }
 
 /// A thread in a message.

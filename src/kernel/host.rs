@@ -3,6 +3,7 @@
 use super::raw;
 use crate::arch::{Arch, KernelVersion};
 use crate::bpf::Endian;
+use crate::policy::Target;
 use thiserror::Error;
 
 /// The machine; made by [`host()`].
@@ -64,6 +65,22 @@ pub fn host() -> Result<Host, HostError> {
     let program = Arch::NATIVE.ok_or(HostError::Arch)?;
     let kernel = release(text(&names.release)).ok_or(HostError::Release)?;
     Ok(Host { program, kernel, machine: machine(text(&names.machine)) })
+}
+
+/// The target for filters of this program and its children: its own ABI, and the running kernel. Container runtimes
+/// decide the same way, so a 32-bit program on a 64-bit kernel has a 32-bit target; see [`Host::kernel_arch`].
+///
+/// A filter for this target depends on the host. [`Target::new`] alone gives the same filter everywhere.
+///
+/// ```
+/// use callsieve::{arch::Arch, kernel};
+/// let target = kernel::host_target()?;
+/// assert_eq!(Some(target.native()), Arch::NATIVE);
+/// # Ok::<(), kernel::HostError>(())
+/// ```
+pub fn host_target() -> Result<Target, HostError> {
+    let host = host()?;
+    Ok(Target::new(host.program_arch()).kernel(host.kernel()))
 }
 
 /// The bytes before the NUL.

@@ -7,7 +7,7 @@
 //!   `no_new_privs`), async-signal-safe and without allocation, so it may run between fork and exec. What can go wrong
 //!   is an [`InstallError`] with its cause and its remedy.
 //! - [`probe()`], [`action_available`] and [`flag_available`] ask what this kernel knows.
-//! - [`status()`] tells which filters a thread has, [`host()`] what the machine is.
+//! - [`status()`] tells which filters a thread has, [`host()`] what the machine is, [`host_target`] for what to compile.
 //! - [`spawn`] starts a program under a filter and leaves this process as it is; [`wait`] waits for its end.
 //! - [`strict_mode`] is the older mode that allows read, write, exit and nothing else.
 //!
@@ -28,6 +28,7 @@
 #[cfg(feature = "std")]
 mod command;
 mod error;
+mod filter;
 mod flags;
 mod host;
 mod install;
@@ -39,7 +40,7 @@ mod status;
 pub use command::{SpawnError, spawn, wait};
 pub use error::InstallError;
 pub use flags::{FilterFlag, FilterFlags};
-pub use host::{Host, HostError, host};
+pub use host::{Host, HostError, host, host_target};
 pub use install::{Install, Installed, strict_mode};
 pub use probe::{Support, action_available, flag_available, probe};
 #[cfg(feature = "std")]
