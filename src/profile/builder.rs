@@ -1,7 +1,7 @@
 //! Profiles in Rust code.
 
 use super::{ActionSpec, Arg, Call, Diagnostics, Dialect, Flag, ListedArch, Op, Profile, Rule, When, Width};
-use crate::arch::Arch;
+use crate::arch::{Arch, Syscall};
 use crate::bpf::Action;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -128,6 +128,13 @@ pub trait IntoCalls {
 impl IntoCalls for Call {
     fn into_calls(self) -> Vec<Call> {
         vec![self]
+    }
+}
+
+/// By name, so on every listed ABI that has the call.
+impl IntoCalls for Syscall {
+    fn into_calls(self) -> Vec<Call> {
+        self.name().into_calls()
     }
 }
 
@@ -266,6 +273,7 @@ mod tests {
     #[test]
     fn rules_are_numbered_and_kept() {
         let names = vec![String::from("read"), String::from("write")];
+        assert_eq!(Syscall::from_name("read").unwrap().into_calls(), "read".into_calls());
         let profile = Profile::new(Action::Errno(1))
             .allow(&names)
             .allow_if(["ioctl"].as_slice(), [arg::<1>().eq(5), arg::<1>().as_u32().lt(9)])

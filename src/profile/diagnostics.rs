@@ -40,7 +40,8 @@ impl Diagnostic {
         self.code
     }
 
-    /// Where it is: a JSON path such as `$.syscalls[0].args[1]`, or a rule of the builder.
+    /// Where it is: a JSON path such as `$.syscalls[0].args[1]`, a rule of the builder, or the line and column of a text
+    /// that is not JSON.
     pub fn path(&self) -> &str {
         &self.path
     }

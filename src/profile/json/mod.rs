@@ -103,3 +103,91 @@ fn too_large(bytes: usize) -> ProfileError {
     let message = format!("the file has {bytes} bytes, at most {MAX_BYTES} are read");
     Report::fail(Code::TooLarge, &Path::Root, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Severity;
+    use alloc::collections::BTreeMap;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+    use serde::Serialize;
+
+    /// As the types of other crates look: names in camel case, `None` written as null.
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Spec {
+        default_action: Action,
+        default_errno_ret: Option<u32>,
+        architectures: Option<Vec<&'static str>>,
+        flags: Vec<&'static str>,
+        listener_path: Option<&'static str>,
+        syscalls: Vec<Entry>,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Entry {
+        names: Vec<&'static str>,
+        action: Action,
+        errno_ret: Option<u32>,
+        args: Option<Vec<u8>>,
+    }
+
+    #[derive(Serialize)]
+    enum Action {
+        #[serde(rename = "SCMP_ACT_ERRNO")]
+        Errno,
+        #[serde(rename = "SCMP_ACT_ALLOW")]
+        Allow,
+    }
+
+    #[test]
+    fn types_of_other_crates_are_taken_over() {
+        let entry = Entry { names: ["read"].into(), action: Action::Allow, errno_ret: None, args: None };
+        let spec = Spec {
+            default_action: Action::Errno,
+            default_errno_ret: Some(38),
+            architectures: None,
+            flags: Vec::new(),
+            listener_path: None,
+            syscalls: [entry].into(),
+        };
+        let profile = Profile::from_serialize(&Some(spec)).unwrap();
+        assert!(profile.diagnostics().is_empty());
+        assert_eq!(profile.default_action().to_string(), "ERRNO(38)");
+        assert_eq!((profile.rules().len(), profile.flags()), (1, Some(&[][..])));
+
+        let nothing = Profile::from_serialize(&None::<Spec>).unwrap_err();
+        assert!(nothing.to_string().contains("found null"), "{nothing}");
+        let pairs = BTreeMap::from([((1, 2), 3)]);
+        let broken = Profile::from_serialize(&pairs).unwrap_err();
+        assert!(broken.to_string().contains("$: cannot be serialised: key must be a string"), "{broken}");
+    }
+
+    #[test]
+    fn the_dialect_is_told_by_the_keys() {
+        let dialect = |entry: &str| {
+            let text = format!(
+                r#"{{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{{{entry}, "action": "SCMP_ACT_LOG"}}]}}"#
+            );
+            Profile::from_json(&text, Format::Auto).unwrap().dialect()
+        };
+        for (entry, expected) in [
+            (r#""names": ["read"]"#, crate::profile::Dialect::Oci),
+            (r#""names": ["read"], "includes": null, "comment": "x""#, crate::profile::Dialect::Oci),
+            (r#""names": ["read"], "includes": {}"#, crate::profile::Dialect::Docker),
+            (r#""name": "read""#, crate::profile::Dialect::Docker),
+        ] {
+            assert_eq!(dialect(entry), expected, "{entry}");
+        }
+    }
+
+    #[test]
+    fn warnings_come_with_errors_but_are_not_counted() {
+        let error = Profile::from_json(r#"{"x": 1, "y": 2}"#, Format::Auto).unwrap_err();
+        let severities: Vec<_> = error.diagnostics().iter().map(super::super::Diagnostic::severity).collect();
+        assert_eq!(severities, [Severity::Warning, Severity::Warning, Severity::Error]);
+        assert!(error.to_string().starts_with("1 problem in the profile\n  $.defaultAction"), "{error}");
+    }
+}
