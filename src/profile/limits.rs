@@ -21,7 +21,7 @@ pub const MAX_TESTS: usize = 1 << 18;
 /// Bytes of a system call's name; the longest one that exists has 28.
 pub const MAX_NAME_BYTES: usize = 128;
 
-/// Elements of any other list.
+/// Elements of any other list, and keys of an object.
 pub const MAX_LIST: usize = 1024;
 
 /// Problems that are reported in full, and warnings likewise; of the others only the number is told.

@@ -49,6 +49,7 @@ pub(super) fn refuse(top: Value<'_>) -> Result<(), ProfileError> {
     let fail = |message: String| Err(Report::fail(Code::BadField, &Path::Root, message));
     match top.object() {
         Ok(fields) => what_else(&fields).map_or(Ok(()), |message| fail(message.to_string())),
+        Err(message) if top.is_object() => fail(message),
         Err(message) => fail(format!("a profile is an object with \"defaultAction\" and \"syscalls\": {message}")),
     }
 }

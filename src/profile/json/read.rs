@@ -1,5 +1,6 @@
 //! The object at the top.
 
+use super::super::limits::{MAX_LIST, MAX_RULES};
 use super::super::{ActionSpec, Code, Dialect, Flag, ListedArch, Profile, ProfileError, Rule, SubArches};
 use super::Format;
 use super::action;
@@ -50,7 +51,7 @@ pub(super) fn profile(top: Value<'_>, format: Format) -> Result<Profile, Profile
 fn detect(top: Value<'_>) -> Dialect {
     let fields = top.object().unwrap_or_default();
     let superset = fields.iter().any(|(key, value)| match key.as_str() {
-        "syscalls" => value.list().unwrap_or_default().into_iter().any(is_superset),
+        "syscalls" => value.list().unwrap_or_default().into_iter().take(MAX_RULES).any(is_superset),
         key => TOP.superset.contains(&key) && !value.is_null(),
     });
     if superset { Dialect::Docker } else { Dialect::Oci }
@@ -97,7 +98,12 @@ fn arch_map(object: &Object<'_, '_>, dialect: Dialect, report: &mut Report) -> V
     }
     let path = object.path.key("archMap");
     let mut map: Vec<SubArches> = Vec::new();
-    for (index, value) in object.list("archMap", report).into_iter().enumerate() {
+    let list = object.list("archMap", report);
+    if list.len() > MAX_LIST {
+        let message = format!("the list has {} elements, at most {MAX_LIST} are read", list.len());
+        report.error(Code::TooLarge, &path, message);
+    }
+    for (index, value) in list.into_iter().take(MAX_LIST).enumerate() {
         let place = path.index(index);
         let Some(object) = Object::open(value, &place, &ARCH_MAP, dialect, report) else { continue };
         let Some(entry) = sub_arches(&object, report) else { continue };

@@ -4,12 +4,13 @@
 //! borders: numbers stay as they are written, objects keep the order and the repetition of their keys, and what nobody
 //! asks for is never built, however deeply it is nested.
 
+use super::super::limits::MAX_LIST;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A value of a text that was found to be JSON.
@@ -29,6 +30,10 @@ impl<'a> Value<'a> {
         self.0 == "null"
     }
 
+    pub(super) fn is_object(self) -> bool {
+        self.0.starts_with('{')
+    }
+
     /// The value in messages.
     pub(super) fn describe(self) -> String {
         match self.0.as_bytes().first() {
@@ -45,21 +50,31 @@ impl<'a> Value<'a> {
 
     /// The value as a string, or what it is instead.
     pub(super) fn text(self) -> Result<String, String> {
-        serde_json::from_str(self.0).map_err(|_| self.instead_of("a string"))
+        self.parsed('"', "a string")
     }
 
     /// The elements of a list, or what it is instead.
     pub(super) fn list(self) -> Result<Vec<Self>, String> {
-        let list: Vec<&'a RawValue> = serde_json::from_str(self.0).map_err(|_| self.instead_of("a list"))?;
+        let list: Vec<&'a RawValue> = self.parsed('[', "a list")?;
         Ok(list.into_iter().map(|raw| Self(raw.get())).collect())
     }
 
     /// The fields of an object, or what it is instead.
     pub(super) fn object(self) -> Result<Fields<'a>, String> {
-        let Object(fields) = serde_json::from_str(self.0).map_err(|_| {
-            if self.0.starts_with('{') { "a key has a broken escape".to_owned() } else { self.instead_of("an object") }
-        })?;
-        Ok(fields)
+        let object: Object<'a> = self.parsed('{', "an object")?;
+        if object.is_cut {
+            return Err(format!("the object has more than {MAX_LIST} keys"));
+        }
+        Ok(object.fields)
+    }
+
+    /// The value as something that begins with `first`. That the text is JSON was found before; only escapes of strings
+    /// were not looked at then.
+    fn parsed<T: Deserialize<'a>>(self, first: char, expected: &str) -> Result<T, String> {
+        if !self.0.starts_with(first) {
+            return Err(self.instead_of(expected));
+        }
+        serde_json::from_str(self.0).map_err(|_| format!("{expected} is expected, found one with a broken escape"))
     }
 
     /// A whole number in digits only, or what it is instead. `max` is for the message; the caller judges larger numbers.
@@ -104,7 +119,11 @@ fn cut(text: &str) -> String {
 }
 
 /// An object with its keys in order, repeated ones included.
-struct Object<'a>(Fields<'a>);
+struct Object<'a> {
+    fields: Fields<'a>,
+    /// Whether there are more keys than are kept.
+    is_cut: bool,
+}
 
 impl<'a> Deserialize<'a> for Object<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
@@ -125,8 +144,12 @@ impl<'a> Visitor<'a> for Keys {
         let mut fields = Vec::new();
         while let Some((key, value)) = map.next_entry::<String, &'a RawValue>()? {
             fields.push((key, Value(value.get())));
+            if fields.len() > MAX_LIST {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                return Ok(Object { fields, is_cut: true });
+            }
         }
-        Ok(Object(fields))
+        Ok(Object { fields, is_cut: false })
     }
 }
 
