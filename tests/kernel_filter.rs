@@ -57,13 +57,14 @@ fn the_container_default_is_what_it_says() {
     assert!(disagreements(&other, &filter, &calls).len() > 900);
 }
 
+const EDGE: u64 = 0x1_8000_0000;
+
 /// Every kind of condition at its edges, and every action.
 #[test]
 fn conditions_at_their_edges() {
     if !kernel_has_filters("conditions_at_their_edges") {
         return;
     }
-    const EDGE: u64 = 0x1_8000_0000;
     let profile = Profile::new(Action::Errno(38))
         .rule(Action::Errno(1), "read", [arg::<0>().eq(EDGE)])
         .rule(Action::Trap(2), "write", [arg::<1>().ge(EDGE)])
