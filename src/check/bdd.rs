@@ -50,6 +50,9 @@ struct Remembered {
     result: u32,
 }
 
+/// The most results that are remembered: 8 MB.
+const MAX_CACHE: usize = 1 << 19;
+
 /// No node has this index, so it marks free places in the tables.
 const FREE: u32 = u32::MAX;
 const NOTHING: Remembered = Remembered { key: [FREE; 3], result: 0 };
@@ -60,7 +63,7 @@ pub(super) struct Bdd {
     nodes: Vec<Node>,
     /// Open addressing with linear probing, at most half full; its length is a power of two.
     unique: Vec<u32>,
-    /// One place per hash value; a newer result takes the place of an older one. Its length is that of `unique`.
+    /// One place per hash value; a newer result takes the place of an older one. Its length is a power of two.
     cache: Vec<Remembered>,
     budget: Budget,
 }
@@ -125,7 +128,7 @@ impl Bdd {
         }
         self.step()?;
         let key = [condition.0, then.0, otherwise.0];
-        if let Some(found) = self.cache.get(self.slot(hash(key))).filter(|entry| entry.key == key) {
+        if let Some(found) = self.cache.get(self.cache_slot(key)).filter(|entry| entry.key == key) {
             return Ok(Ref(found.result));
         }
         let [c, t, e] = [self.node(condition), self.node(then), self.node(otherwise)];
@@ -134,7 +137,7 @@ impl Bdd {
         let one = self.ite(c.one_at(bit, condition), t.one_at(bit, then), e.one_at(bit, otherwise))?;
         let result = self.ask(bit, zero, one)?;
         // The table may have grown meanwhile.
-        let slot = self.slot(hash(key));
+        let slot = self.cache_slot(key);
         if let Some(entry) = self.cache.get_mut(slot) {
             *entry = Remembered { key, result: result.0 };
         }
@@ -208,30 +211,25 @@ impl Bdd {
 
     /// Where a node is in the table of unique nodes, or where it belongs.
     fn place(&self, node: Node) -> usize {
-        let mut slot = self.slot(hash([u32::from(node.bit), node.zero, node.one]));
+        let mut slot = slot(&self.unique, [u32::from(node.bit), node.zero, node.one]);
         loop {
             match self.unique.get(slot) {
                 Some(&index) if index != FREE && self.node(Ref(index)) != node => {
-                    slot = self.wrap(slot.wrapping_add(1));
+                    slot = slot.wrapping_add(1) & self.unique.len().wrapping_sub(1);
                 }
                 _ => return slot,
             }
         }
     }
 
-    /// The place for a hash value in both tables. The upper half of a product is the well-mixed one.
-    #[allow(clippy::cast_possible_truncation)] // Only bits below the table's length are kept.
-    fn slot(&self, hash: u64) -> usize {
-        self.wrap((hash >> 32) as usize)
+    fn cache_slot(&self, key: [u32; 3]) -> usize {
+        slot(&self.cache, key)
     }
 
-    fn wrap(&self, slot: usize) -> usize {
-        slot & self.unique.len().wrapping_sub(1)
-    }
-
-    /// Four times the room, so that growing costs little in all.
+    /// Makes room: at first four times as much, so that growing costs little in all.
     fn grow(&mut self) {
-        let len = self.unique.len().saturating_mul(4);
+        let factor = if self.unique.len() < 1 << 16 { 4 } else { 2 };
+        let len = self.unique.len().saturating_mul(factor);
         self.unique = vec![FREE; len];
         for index in 0..self.nodes.len() {
             let Some(&node) = self.nodes.get(index) else { continue };
@@ -240,9 +238,9 @@ impl Bdd {
                 *free = index;
             }
         }
-        let old = core::mem::replace(&mut self.cache, vec![NOTHING; len]);
+        let old = core::mem::replace(&mut self.cache, vec![NOTHING; len.min(MAX_CACHE)]);
         for entry in old.into_iter().filter(|entry| entry.key != NOTHING.key) {
-            let slot = self.slot(hash(entry.key));
+            let slot = self.cache_slot(entry.key);
             if let Some(place) = self.cache.get_mut(slot) {
                 *place = entry;
             }
@@ -259,6 +257,12 @@ impl Node {
     fn one_at(self, bit: u16, itself: Ref) -> Ref {
         if self.bit == bit { Ref(self.one) } else { itself }
     }
+}
+
+/// The place of a key in a table whose length is a power of two. The upper half of a product is the well-mixed one.
+#[allow(clippy::cast_possible_truncation)] // Only bits below the length are kept.
+fn slot<T>(table: &[T], key: [u32; 3]) -> usize {
+    (hash(key) >> 32) as usize & table.len().wrapping_sub(1)
 }
 
 /// The same on every machine, so that a proof that fits the budget fits it everywhere.

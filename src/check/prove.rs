@@ -82,7 +82,7 @@ impl Default for Prover {
 }
 
 impl Prover {
-    /// The default budget: a million nodes, about 50 MB at most.
+    /// The default budget: a million nodes, for which about 50 MB are needed.
     pub const DEFAULT_MAX_NODES: usize = 1_000_000;
     /// Steps per node of the budget. Proofs of real programs take three to ten.
     const STEPS_PER_NODE: usize = 16;
@@ -196,5 +196,6 @@ impl fmt::Display for Counterexample {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)] // A test.
 #[path = "prove_tests.rs"]
 mod tests;

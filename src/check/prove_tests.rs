@@ -235,3 +235,57 @@ fn a_small_budget_is_an_answer() {
     let program = gated(&[load(16), Insn::stmt(TAX, 0), load(24), jump(JEQ_X, 0, 1, 0)]);
     assert_eq!(Prover::new().max_nodes(9999).prove(&program, &policy), Err(ProveError::TooLarge { max_nodes: 9999 }));
 }
+
+/// Programs whose states double at each test, and numbers that depend on everything.
+#[test]
+fn programs_that_explode_end_at_the_budget() {
+    let policy = naive::policy(Arch::X86_64, &[]);
+    let history = |i: u32| {
+        let test = [load(16 + i % 12 * 4), jump(JSET_K, 1 << (i / 12 % 32), 0, 3)];
+        [&test[..], &[Insn::stmt(LD_MEM, 0), Insn::stmt(ADD_K, 1 + i * i), Insn::stmt(ST, 0)]].concat()
+    };
+    let product = |i: u32| {
+        let factor = [load(16 + i % 12 * 4), Insn::stmt(LDX_MEM, 0), Insn::stmt(MUL_X, 0)];
+        [&factor[..], &[Insn::stmt(ADD_K, 77), Insn::stmt(ST, 0)]].concat()
+    };
+    let bodies: [&dyn Fn(u32) -> Vec<Insn>; 2] = [&history, &product];
+    for body in bodies {
+        let mut insns = vec![Insn::stmt(LD_IMM, 1), Insn::stmt(ST, 0)];
+        insns.extend((0..800).flat_map(body));
+        insns.extend([Insn::stmt(LD_MEM, 0), jump(JGT_K, 99, 0, 1), ALLOW, ERRNO]);
+        let program = Program::new(insns).unwrap();
+        let answer = Prover::new().max_nodes(20_000).prove(&program, &policy);
+        assert_eq!(answer, Err(ProveError::TooLarge { max_nodes: 20_000 }));
+    }
+}
+
+/// Without the look at what is still read, 2^400 states.
+#[test]
+fn forgotten_registers_do_not_count() {
+    let mut insns = vec![load(4), jump(JEQ_K, 0xc000_003e, 1, 0), KILL];
+    for i in 0..400 {
+        insns.extend([load(16 + i % 12 * 4), jump(JSET_K, 1 << (i / 12 % 32), 0, 1), Insn::stmt(LDX_IMM, i)]);
+        insns.push(Insn::stmt(STX, i % 16));
+    }
+    insns.extend([load(0), jump(JEQ_K, u32::MAX, 1, 0), jump(JSET_K, 0x4000_0000, 1, 0), ERRNO, TRAP]);
+    let proof = prove(&Program::new(insns).unwrap(), &naive::policy(Arch::X86_64, &[])).unwrap();
+    assert_eq!(proof.states, 403);
+}
+
+/// Thousands of unrelated rules for one number, each narrower than its neighbours.
+#[test]
+fn policies_that_explode_end_at_the_budget() {
+    let rules = (0..3000_u64).map(|i| {
+        let mask = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(2 * i + 1);
+        let test = Test::MaskedEq { mask, value: mask & 0x5555_1111_3333 };
+        let condition = Condition { arg: (i % 6) as u8, width: Width::Bits64, test };
+        crate::policy::Rule {
+            action: Action::Errno((i % 999) as u16),
+            narrower: vec![i as usize / 2],
+            ..rule(&[condition])
+        }
+    });
+    let policy = naive::policy(Arch::X86_64, &[(1, rules.collect())]);
+    let answer = Prover::new().max_nodes(20_000).prove(&gated(&[]), &policy);
+    assert_eq!(answer, Err(ProveError::TooLarge { max_nodes: 20_000 }));
+}
