@@ -13,12 +13,18 @@ use alloc::vec::Vec;
 /// but a dense sample for tests and for counting steps.
 ///
 /// ```
-/// # fn doc(policy: &callsieve::policy::Policy) {
+/// use callsieve::arch::Arch;
+/// use callsieve::bpf::Action;
 /// use callsieve::check::boundary_calls;
-/// for call in boundary_calls(policy) {
-///     println!("{} {:x?}: {}", call.nr, call.args, policy.decide(&call));
-/// }
-/// # }
+/// use callsieve::policy::Target;
+/// use callsieve::profile::{Profile, arg};
+///
+/// let profile = Profile::new(Action::Errno(1)).allow_if("ioctl", [arg::<1>().eq(0x5401)]);
+/// let policy = profile.resolve(&Target::new(Arch::Aarch64))?;
+/// let calls = boundary_calls(&policy);
+/// assert!(calls.iter().any(|call| policy.decide(call) == Action::Allow));
+/// assert!(calls.iter().any(|call| call.nr == 29 && call.args[1] == 0x5402));
+/// # Ok::<(), callsieve::policy::ResolveError>(())
 /// ```
 pub fn boundary_calls(policy: &Policy) -> Vec<SyscallData> {
     let mut tokens: Vec<u32> = policy.arches().map(Arch::audit).collect();

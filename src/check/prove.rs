@@ -18,6 +18,28 @@ use thiserror::Error;
 ///
 /// This is [`Prover::prove`] with the default budget.
 ///
+/// ```
+/// use callsieve::arch::Arch;
+/// use callsieve::bpf::{Action, Insn, Program, opcode};
+/// use callsieve::check::{ProveError, prove};
+/// use callsieve::policy::Target;
+/// use callsieve::profile::Profile;
+///
+/// let policy = Profile::new(Action::Errno(1)).allow("read").resolve(&Target::new(Arch::Aarch64))?;
+/// let program = Program::new(vec![
+///     Insn::stmt(opcode::LD_W_ABS, 4),
+///     Insn::new(opcode::JEQ_K, 1, 0, Arch::Aarch64.audit()),
+///     Insn::stmt(opcode::RET_K, Action::KillProcess.to_raw()),
+///     Insn::stmt(opcode::LD_W_ABS, 0),
+///     Insn::new(opcode::JGE_K, 0, 1, 63), // should be JEQ
+///     Insn::stmt(opcode::RET_K, Action::Allow.to_raw()),
+///     Insn::stmt(opcode::RET_K, Action::Errno(1).to_raw()),
+/// ])?;
+/// let Err(ProveError::Differs(example)) = prove(&program, &policy) else { unreachable!() };
+/// assert_eq!((example.call.nr, example.expected), (64, Action::Errno(1)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`ProveError::Differs`] with a call that shows the difference; [`ProveError::TooLarge`] if the budget ran out first.
 pub fn prove(program: &Program, policy: &Policy) -> Result<Proof, ProveError> {
