@@ -1,5 +1,6 @@
 //! Every worked case of the design's chapter on meaning, in both semantics.
 
+#![cfg(feature = "json")]
 #![allow(clippy::unwrap_used, clippy::panic)] // The helpers are not inside of #[test].
 
 use callsieve::arch::Arch;

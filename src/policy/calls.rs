@@ -143,17 +143,23 @@ impl Checking<'_, '_> {
                 (Severity::Error, text)
             }
             0 if self.profile.portable => return,
-            0 => (Severity::Note, "only on architectures that are not listed; skipped".into()),
+            0 => {
+                let text = "only on architectures that are not listed; skipped".into();
+                // In files with an entry for each name, one note has to do for all of them.
+                let single = self.profile.rules.get(entry).is_some_and(|rule| rule.calls.len() == 1);
+                return self.other_arch((!single).then_some(entry), call, Severity::Note, text);
+            }
             _ if strict && present < self.arches.len() => {
                 (Severity::Warning, "not on every listed architecture; without effect where it does not exist".into())
             }
             _ => return,
         };
-        self.findings.add(Finding {
-            call: Some(call.name().into()),
-            text,
-            ..Finding::new(severity, Code::OtherArchOnly, Some(entry))
-        });
+        self.other_arch(Some(entry), call, severity, text);
+    }
+
+    fn other_arch(&mut self, entry: Option<usize>, call: Syscall, severity: Severity, text: String) {
+        let call = Some(call.name().into());
+        self.findings.add(Finding { call, text, ..Finding::new(severity, Code::OtherArchOnly, entry) });
     }
 
     fn number(&mut self, entry: usize, arch: Arch, number: u32, active: bool) {
@@ -205,29 +211,30 @@ impl Checking<'_, '_> {
         if here.is_empty() {
             return;
         }
-        let names =
-            |rule: &Rule, name: &str| rule.calls.iter().any(|call| matches!(call, Call::Name(own) if own == name));
+        let is = |call: &Call, name: &str| matches!(call, Call::Name(own) if own == name);
         let (mut naming, mut restricting) = (Vec::new(), None);
         for (entry, rule) in counting {
-            if names(rule, multiplexer) {
-                naming.push((entry, &rule.action));
+            if let Some(position) = rule.calls.iter().position(|call| is(call, multiplexer)) {
+                naming.push((entry, position, &rule.action));
             }
             if !rule.args.is_empty() || rule.action != ActionSpec::Action(Action::Allow) {
                 restricting = restricting.or_else(|| {
-                    let member = members.iter().find(|member| names(rule, member))?;
+                    let member = members.iter().find(|member| rule.calls.iter().any(|call| is(call, member)))?;
                     Some((*member, rule.path.as_str()))
                 });
             }
         }
-        for (entry, action) in naming {
+        for (entry, position, action) in naming {
             let (severity, text) = match restricting {
-                Some((member, path)) if *action == ActionSpec::Action(Action::Allow) => {
-                    (Severity::Warning, format!("reaches {member} past the restriction in {path}"))
-                }
+                Some((member, path)) if *action == ActionSpec::Action(Action::Allow) => (
+                    Severity::Warning,
+                    format!("reaches {member} past the restriction in {path}, because a filter cannot see through it"),
+                ),
                 _ => (Severity::Note, "stands for itself only, not for the calls that it carries".into()),
             };
             for arch in &here {
                 self.findings.add(Finding {
+                    name: Some(position),
                     call: Some(multiplexer.into()),
                     arch: Some(*arch),
                     text: text.clone(),

@@ -15,15 +15,12 @@ pub(super) struct Overlap {
     pub(super) call: [u64; 6],
 }
 
-/// Fills in [`Rule::narrower`] and returns the overlaps that remain, at most [`MAX_OVERLAPS`].
-pub(super) fn analyse(rules: &mut [Rule], work: &mut Work) -> Result<Vec<Overlap>, OutOfWork> {
-    let Some(first) = rules.first() else {
-        return Ok(Vec::new());
-    };
-    if rules.iter().all(|rule| rule.action == first.action) {
-        return Ok(Vec::new());
-    }
-    let pairs = compare(rules, work)?;
+/// Calls in the effective regions of both rules of a pair, at most [`MAX_OVERLAPS`].
+pub(super) fn overlaps(
+    rules: &[Rule],
+    pairs: impl Iterator<Item = (usize, usize)>,
+    work: &mut Work,
+) -> Result<Vec<Overlap>, OutOfWork> {
     let mut overlaps = Vec::new();
     for (first, second) in pairs {
         if overlaps.len() == MAX_OVERLAPS {
@@ -35,20 +32,20 @@ pub(super) fn analyse(rules: &mut [Rule], work: &mut Work) -> Result<Vec<Overlap
     Ok(overlaps)
 }
 
-/// Finds which rules are narrower, and returns the pairs of which neither is although they may share a call.
-fn compare(rules: &mut [Rule], work: &mut Work) -> Result<Vec<(usize, usize)>, OutOfWork> {
-    let mut alive = Vec::new();
+/// Fills in [`Rule::narrower`], and returns the pairs of which neither is narrower although they may share a call.
+pub(super) fn find_narrower(rules: &mut [Rule], work: &mut Work) -> Result<Vec<(usize, usize)>, OutOfWork> {
+    let mut undecided = Vec::new();
+    if rules.iter().all(|rule| rules.first().is_some_and(|first| first.action == rule.action)) {
+        return Ok(undecided);
+    }
+    // A rule that matches nothing would imply everything; it takes no part.
+    let (mut alive, mut summaries) = (Vec::new(), Vec::new());
     for (index, rule) in rules.iter().enumerate() {
-        // A rule that matches nothing would imply everything.
-        if solve::witness(&[&rule.conditions], &[], work)?.is_some() {
+        if let Some(summary) = Summary::of(&rule.conditions, work)? {
             alive.push(index);
+            summaries.push(summary);
         }
     }
-    let summaries: Vec<Summary> = alive
-        .iter()
-        .map(|index| Summary::of(rules.get(*index).map_or(&[], |rule| rule.conditions.as_slice())))
-        .collect();
-    let mut undecided = Vec::new();
     solve::candidates(&summaries, |a, b| {
         work.charge(1)?;
         let (Some(one), Some(two), Some(a), Some(b)) = (summaries.get(a), summaries.get(b), alive.get(a), alive.get(b))
@@ -58,7 +55,7 @@ fn compare(rules: &mut [Rule], work: &mut Work) -> Result<Vec<(usize, usize)>, O
         if same_action(rules, *a, *b) || one.clearly_apart(two) {
             return Ok(());
         }
-        match (implies(rules, *a, *b, work)?, implies(rules, *b, *a, work)?) {
+        match (implies(rules, (*a, one), *b, work)?, implies(rules, (*b, two), *a, work)?) {
             (true, false) => add_narrower(rules, *b, *a),
             (false, true) => add_narrower(rules, *a, *b),
             _ => undecided.push((*a, *b)),
@@ -76,9 +73,9 @@ fn same_action(rules: &[Rule], a: usize, b: usize) -> bool {
     rules.get(a).map(|rule| rule.action) == rules.get(b).map(|rule| rule.action)
 }
 
-fn implies(rules: &[Rule], narrow: usize, wide: usize, work: &mut Work) -> Result<bool, OutOfWork> {
-    match (rules.get(narrow), rules.get(wide)) {
-        (Some(narrow), Some(wide)) => solve::implies(&narrow.conditions, &wide.conditions, work),
+fn implies(rules: &[Rule], narrow: (usize, &Summary), wide: usize, work: &mut Work) -> Result<bool, OutOfWork> {
+    match (rules.get(narrow.0), rules.get(wide)) {
+        (Some(rule), Some(wide)) => narrow.1.implies(&rule.conditions, &wide.conditions, work),
         _ => Ok(false),
     }
 }

@@ -33,8 +33,8 @@ pub enum ResolveError {
     /// The rules of a call overlap in so many ways that the stated bound on work does not suffice to tell what they
     /// mean.
     #[error(
-        "the rules for {call} on {arch} are too entangled to be analysed: there are {rules}, with different actions \
-         and overlapping conditions; use fewer conditions, or one action"
+        "the conditions of the {rules} rules for {call} on {arch} are too entangled to be analysed; give the call \
+         fewer rules, or only one action"
     )]
     TooComplex {
         /// The call, by name where it has one.

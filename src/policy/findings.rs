@@ -10,6 +10,9 @@ use alloc::vec::Vec;
 /// Calls that one message names.
 const NAMES_SHOWN: usize = 100;
 
+/// Findings of one kind that are shown; the others are counted.
+const FINDINGS_SHOWN: usize = 200;
+
 /// Something found, about one call on one ABI where that applies.
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
@@ -78,12 +81,25 @@ impl<'a> Findings<'a> {
     /// Everything in the order of the file, after what the reader found. ABIs are named where not all are concerned.
     pub(super) fn finish(self, arches: &[Arch]) -> Diagnostics {
         let mut all = self.profile.diagnostics.clone();
+        let mut shown: BTreeMap<&'static str, usize> = BTreeMap::new();
+        let mut hidden: BTreeMap<&'static str, (usize, Severity, Code)> = BTreeMap::new();
         for ((entry, name, arg, ..), group) in &self.groups {
+            let shown = shown.entry(group.code.as_str()).or_default();
+            *shown = shown.saturating_add(1);
+            if *shown > FINDINGS_SHOWN {
+                let (count, worst, _) = hidden.entry(group.code.as_str()).or_insert((0, group.severity, group.code));
+                (*count, *worst) = (count.saturating_add(1), group.severity.max(*worst));
+                continue;
+            }
             let place = match name {
                 Some(name) => name_place(self.profile, *entry, *name),
                 None => place(self.profile, *entry, *arg),
             };
             all.push(Diagnostic::new(group.severity, group.code, place, group.message(arches)));
+        }
+        for (code, (count, severity, kind)) in hidden {
+            let text = format!("{count} more of the kind {code}");
+            all.push(Diagnostic::new(severity, kind, place(self.profile, None, None), text));
         }
         all
     }

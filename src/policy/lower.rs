@@ -38,27 +38,26 @@ pub(super) struct Lowering<'a, 'p> {
     pub(super) arch: Arch,
     pub(super) semantics: Semantics,
     pub(super) findings: &'a mut Findings<'p>,
-    pub(super) work: &'a mut Work,
+    /// For what only serves diagnostics: when it runs out, some are missing.
+    pub(super) doubts: &'a mut Work,
 }
 
 impl Lowering<'_, '_> {
     /// The entry's meaning; `None` if its action has none here, which is an error in the findings.
-    pub(super) fn entry(&mut self, index: usize, rule: &Rule) -> Result<Option<Lowered>, OutOfWork> {
-        let Some(action) = self.action(&rule.action, Some(index)) else {
-            return Ok(None);
-        };
+    pub(super) fn entry(&mut self, index: usize, rule: &Rule) -> Option<Lowered> {
+        let action = self.action(&rule.action, Some(index))?;
         let conditions: Vec<Condition> =
             rule.args.iter().enumerate().map(|(arg, written)| self.condition(index, arg, written)).collect();
         let alternatives = if self.splits(rule) {
-            self.compare_readings(index, &normal(conditions.clone()))?;
+            let _ = self.compare_readings(index, &normal(conditions.clone()));
             let single = |(arg, condition)| Alternative { conditions: alloc::vec![condition], arg: Some(arg) };
             conditions.into_iter().enumerate().map(single).collect()
         } else {
             let conditions = normal(conditions);
-            self.check_satisfiable(index, &conditions)?;
+            let _ = self.check_satisfiable(index, &conditions);
             alloc::vec![Alternative { conditions, arg: None }]
         };
-        Ok(Some(Lowered { action, alternatives }))
+        Some(Lowered { action, alternatives })
     }
 
     /// The action on this ABI. ERRNO names are looked up here, because MIPS, PA-RISC and others have their own numbers.
@@ -96,8 +95,8 @@ impl Lowering<'_, '_> {
     fn compare_readings(&mut self, entry: usize, conditions: &[Condition]) -> Result<(), OutOfWork> {
         for condition in conditions {
             let single = core::slice::from_ref(condition);
-            if !solve::implies(single, conditions, self.work)? {
-                let sensible = solve::witness(&[conditions], &[], self.work)?.is_some();
+            if !solve::implies(single, conditions, self.doubts)? {
+                let sensible = solve::witness(&[conditions], &[], self.doubts)?.is_some();
                 let (severity, hint) = if sensible {
                     (Severity::Warning, "; strict semantics requires all of them")
                 } else {
@@ -116,7 +115,7 @@ impl Lowering<'_, '_> {
         if conditions.len() < 2 || conditions.iter().any(|condition| constant(condition) == Some(false)) {
             return Ok(());
         }
-        if solve::witness(&[conditions], &[], self.work)?.is_none() {
+        if solve::witness(&[conditions], &[], self.doubts)?.is_none() {
             let text = "never matches, because its conditions exclude each other".into();
             self.add(Severity::Warning, Code::ConstantCondition, Some(entry), None, text);
         }

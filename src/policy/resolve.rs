@@ -48,7 +48,8 @@ impl Profile {
         let active: Vec<bool> = self.rules.iter().map(|rule| when::counts(rule, target)).collect();
         calls::check(self, &active, &arches, semantics, &mut findings);
         check_actions(self, target, &mut findings);
-        let mut resolving = Resolving { profile: self, active: &active, semantics, findings, work: Work::new() };
+        let mut resolving =
+            Resolving { profile: self, active: &active, semantics, findings, work: Work::new(), doubts: Work::new() };
         let sections = arches.iter().map(|arch| resolving.section(*arch)).collect::<Result<Vec<_>, _>>()?;
         let diagnostics = resolving.findings.finish(&arches);
         if diagnostics.worst() == Some(Severity::Error) {
@@ -107,6 +108,8 @@ struct Resolving<'p> {
     semantics: Semantics,
     findings: Findings<'p>,
     work: Work,
+    /// For what only serves diagnostics.
+    doubts: Work,
 }
 
 impl<'p> Resolving<'p> {
@@ -117,22 +120,33 @@ impl<'p> Resolving<'p> {
         let mut written: BTreeMap<u32, Vec<Rule>> = BTreeMap::new();
         for (index, (rule, _)) in self.profile.rules.iter().zip(self.active).enumerate().filter(|(_, (_, on))| **on) {
             let numbers = calls::numbers(rule, arch);
-            let Some(first) = numbers.first() else {
+            if numbers.is_empty() {
                 continue;
-            };
-            let lowered = self.lowering(arch).entry(index, rule).map_err(|OutOfWork| too_complex(arch, *first, 1))?;
+            }
+            let lowered = self.lowering(arch).entry(index, rule);
             for rule in lowered.iter().flat_map(|lowered| self.rules(index, lowered)) {
                 for nr in &numbers {
                     written.entry(*nr).or_default().push(rule.clone());
                 }
             }
         }
-        let mut settling =
-            Settling { arch, default, semantics: self.semantics, findings: &mut self.findings, work: &mut self.work };
+        let mut settling = Settling {
+            arch,
+            default,
+            semantics: self.semantics,
+            findings: &mut self.findings,
+            work: &mut self.work,
+            doubts: &mut self.doubts,
+        };
         let mut calls = BTreeMap::new();
         for (nr, rules) in written {
             let count = rules.len();
-            let rules = settling.rules(nr, rules).map_err(|OutOfWork| too_complex(arch, nr, count))?;
+            let rules = settling.rules(nr, rules);
+            let rules = rules.map_err(|OutOfWork| ResolveError::TooComplex {
+                call: call_name(arch, nr),
+                arch,
+                rules: count,
+            })?;
             if !rules.is_empty() {
                 calls.insert(nr, rules);
             }
@@ -146,7 +160,7 @@ impl<'p> Resolving<'p> {
             arch,
             semantics: self.semantics,
             findings: &mut self.findings,
-            work: &mut self.work,
+            doubts: &mut self.doubts,
         }
     }
 
@@ -158,8 +172,4 @@ impl<'p> Resolving<'p> {
             source: Source { entry, path: super::findings::place(self.profile, Some(entry), alternative.arg) },
         })
     }
-}
-
-fn too_complex(arch: Arch, nr: u32, rules: usize) -> ResolveError {
-    ResolveError::TooComplex { call: call_name(arch, nr), arch, rules }
 }

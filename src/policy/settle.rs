@@ -19,6 +19,8 @@ pub(super) struct Settling<'a, 'p> {
     pub(super) semantics: Semantics,
     pub(super) findings: &'a mut Findings<'p>,
     pub(super) work: &'a mut Work,
+    /// For what only serves diagnostics: when it runs out, some are missing.
+    pub(super) doubts: &'a mut Work,
 }
 
 impl Settling<'_, '_> {
@@ -31,12 +33,19 @@ impl Settling<'_, '_> {
         };
         let mut rules = normal(rules);
         let same = self.same_conditions(nr, &rules);
-        let overlaps = conflict::analyse(&mut rules, self.work)?;
-        for overlap in overlaps {
-            let pair = (overlap.first, overlap.second);
-            if !same.contains(&pair) {
-                self.report_overlap(nr, &rules, &overlap);
+        let undecided = conflict::find_narrower(&mut rules, self.work)?;
+        let pairs = undecided.into_iter().filter(|pair| !same.contains(pair));
+        match self.semantics {
+            Semantics::Strict => {
+                for overlap in conflict::overlaps(&rules, pairs, self.work)? {
+                    self.report_overlap(nr, &rules, &overlap);
+                }
             }
+            // What an overlap means does not depend on whether it is told.
+            Semantics::Oci => match conflict::overlaps(&rules, pairs, self.doubts) {
+                Ok(overlaps) => overlaps.iter().for_each(|overlap| self.report_overlap(nr, &rules, overlap)),
+                Err(OutOfWork) => self.report_untold(nr),
+            },
         }
         Ok(rules)
     }
@@ -126,6 +135,16 @@ impl Settling<'_, '_> {
             }
         };
         self.report(nr, severity, Code::OverlapTwoActions, (second, Some(first)), text);
+    }
+
+    fn report_untold(&mut self, nr: u32) {
+        let text = "rules with different actions overlap in too many ways to show".into();
+        self.findings.add(Finding {
+            call: Some(call_name(self.arch, nr)),
+            arch: Some(self.arch),
+            text,
+            ..Finding::new(Severity::Warning, Code::OverlapTwoActions, None)
+        });
     }
 
     fn report(&mut self, nr: u32, severity: Severity, code: Code, (rule, other): (&Rule, Option<&Rule>), text: String) {

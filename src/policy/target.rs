@@ -1,12 +1,9 @@
 //! For what a profile is resolved.
 
 use super::Capabilities;
-use crate::arch::{Arch, KernelVersion};
+use crate::arch::{Arch, KernelVersion, TABLE_KERNEL};
 use crate::bpf::Action;
 use alloc::vec::Vec;
-
-/// The release whose system calls the table holds.
-const NEWEST_KERNEL: KernelVersion = KernelVersion::new(7, 3);
 
 /// Which meaning rules have that can match the same call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,12 +70,12 @@ impl Target {
     /// is added to it, as container runtimes do.
     ///
     /// Everything else starts with fixed values, so that the same profile gives the same filter on every machine:
-    /// the newest kernel that this crate knows, and Docker's default capabilities.
+    /// the newest kernel that this crate knows ([`TABLE_KERNEL`]), and Docker's default capabilities.
     pub const fn new(native: Arch) -> Self {
         Self {
             native,
             arches: None,
-            kernel: NEWEST_KERNEL,
+            kernel: TABLE_KERNEL,
             capabilities: Capabilities::docker(),
             unlisted: Unlisted::Default,
             bad_arch: None,

@@ -1,24 +1,91 @@
 //! Cheap tests that tell most pairs of rules apart.
 
 use super::word::{Range, Word};
-use crate::policy::Condition;
+use super::{OutOfWork, Work, implies, witness};
+use crate::policy::{Condition, Test};
+use crate::profile::Width;
 use alloc::vec::Vec;
 
-/// What ranges and fixed bits the conditions of a rule put on each argument; a superset of what the rule matches.
+/// What ranges and fixed bits the conditions of a rule put on each argument (a superset of what the rule matches), and
+/// one call that it does match.
 #[derive(Clone, Debug)]
 pub(in crate::policy) struct Summary {
     words: [Word; 6],
+    example: [u64; 6],
 }
 
 impl Summary {
-    pub(in crate::policy) fn of(conditions: &[Condition]) -> Self {
+    /// The summary of a rule; `None` if it matches nothing.
+    pub(in crate::policy) fn of(conditions: &[Condition], work: &mut Work) -> Result<Option<Self>, OutOfWork> {
+        let Some(example) = witness(&[conditions], &[], work)? else {
+            return Ok(None);
+        };
         let mut words = [Word::ANY; 6];
         for condition in conditions {
             if let Some(word) = words.get_mut(usize::from(condition.arg)) {
                 word.constrain(condition, true);
             }
         }
-        Self { words }
+        Ok(Some(Self { words, example }))
+    }
+
+    /// Whether every call that meets `own`, of which this is the summary, meets `wide`. Exact; the solver is asked only
+    /// where neither the ranges nor some calls at their ends give the answer.
+    pub(in crate::policy) fn implies(
+        &self,
+        own: &[Condition],
+        wide: &[Condition],
+        work: &mut Work,
+    ) -> Result<bool, OutOfWork> {
+        work.charge(wide.len().saturating_add(own.len()))?;
+        for condition in wide {
+            if self.shows(condition) {
+                continue;
+            }
+            if self.refutes(own, condition) || !implies(own, core::slice::from_ref(condition), work)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the ranges and fixed bits alone make a condition true.
+    fn shows(&self, condition: &Condition) -> bool {
+        let Some(word) = self.words.get(usize::from(condition.arg)) else {
+            return false;
+        };
+        let range = if condition.width == Width::Bits32 { word.low } else { word.all };
+        match condition.test {
+            Test::Eq(value) => range.from == value && range.to == value,
+            Test::Ne(value) => value < range.from || value > range.to,
+            Test::Lt(value) => range.to < value,
+            Test::Le(value) => range.to <= value,
+            Test::Gt(value) => range.from > value,
+            Test::Ge(value) => range.from >= value,
+            Test::MaskedEq { mask, value } => mask & !word.mask == 0 && word.value & mask == value,
+        }
+    }
+
+    /// Whether a call at the end of a range meets `own` and fails the condition.
+    fn refutes(&self, own: &[Condition], condition: &Condition) -> bool {
+        let argument = usize::from(condition.arg);
+        let Some(word) = self.words.get(argument) else {
+            return false;
+        };
+        let constant = match condition.test {
+            Test::Ne(value) | Test::Eq(value) => value,
+            _ => 0,
+        };
+        let mut ends = [word.all.from, word.all.to, word.low.from, word.low.to, constant].into_iter();
+        let refutes = |args: &[u64; 6]| !condition.holds(args) && own.iter().all(|condition| condition.holds(args));
+        refutes(&self.example)
+            || ends.any(|end| {
+                let mut args = self.example;
+                if let Some(slot) = args.get_mut(argument) {
+                    *slot = end;
+                }
+                refutes(&args)
+            })
     }
 
     /// Whether it is plain that no call matches both. `false` says nothing.

@@ -125,11 +125,19 @@ proptest! {
     ) {
         let expected = !by_trying(&[&narrow], &[&wide]);
         prop_assert_eq!(implies(&narrow, &wide, &mut Work::new()).unwrap(), expected);
+        let summary = Summary::of(&narrow, &mut Work::new()).unwrap();
+        prop_assert_eq!(summary.is_some(), by_trying(&[&narrow], &[]));
+        if let Some(summary) = summary {
+            prop_assert_eq!(summary.implies(&narrow, &wide, &mut Work::new()).unwrap(), expected);
+        }
     }
 
     #[test]
     fn rules_that_meet_are_candidates(rules in prop::collection::vec(prop::collection::vec(condition(), 0..4), 0..8)) {
-        let summaries: Vec<Summary> = rules.iter().map(|rule| Summary::of(rule)).collect();
+        let mut rules = rules;
+        rules.retain(|rule| find(&[rule], &[]).is_some());
+        let summarise = |rule: &Vec<Condition>| Summary::of(rule, &mut Work::new()).unwrap().unwrap();
+        let summaries: Vec<Summary> = rules.iter().map(summarise).collect();
         let mut pairs = Vec::new();
         let visited: Result<(), OutOfWork> = candidates(&summaries, |a, b| {
             pairs.push((a, b));
