@@ -42,10 +42,13 @@ impl Held {
 }
 
 /// The identity of a node within its [`Code`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CodeId(u32);
 
 impl CodeId {
+    /// Stands for a step that is not made yet.
+    pub(crate) const LATER: Self = Self(u32::MAX);
+
     /// For tables with one entry a node.
     pub(crate) fn index(self) -> usize {
         self.0 as usize
@@ -149,6 +152,13 @@ impl Code {
     pub(crate) fn cut(&mut self, held: Held, mask: u32, next: CodeId) -> CodeId {
         let cut = Held { mask: held.mask & mask, ..held };
         if self.expects(next) == Some(cut) { self.intern(Step::And { held, mask, next }) } else { next }
+    }
+
+    /// Cuts the accumulator before a step that expects the whole word, and treats what is left as the word. This is the
+    /// only way to call a cut word whole: the caller says that the step gives the right answer for it.
+    pub(crate) fn fold(&mut self, held: Held, mask: u32, next: CodeId) -> CodeId {
+        debug_assert!(self.expects(next).is_none_or(|expected| expected == held));
+        self.intern(Step::And { held, mask, next })
     }
 
     /// A comparison of what the accumulator holds.

@@ -1,7 +1,7 @@
 //! The whole graph, from its leaves to its root.
 
 use super::runs::{Run, runs, weigh_numbers, weigh_values};
-use super::{Params, search, split};
+use super::{Params, cube, search, split};
 use crate::code::{Code, CodeId, Held, Input, Op, Shares, Step};
 use crate::graph::{Built, Node, NodeId, Piece, Word};
 use alloc::vec::Vec;
@@ -95,12 +95,33 @@ impl Lowering<'_> {
         self.measure();
         let mut runs = runs(starts);
         self.weigh(id, word, &mut runs);
+        self.tree(held, &runs)
+    }
+
+    /// The best tree for weighted runs.
+    fn tree(&mut self, held: Held, runs: &[Run]) -> CodeId {
         if runs.len() > self.params.max_runs {
-            return split::split(&mut self.code, held, &runs);
+            return split::split(&mut self.code, held, runs);
         }
-        let (tree, states) = search::search(&mut self.code, held, &runs, self.params);
-        self.states += states;
-        tree
+        if matches!(held.input, Input::Nr | Input::Arch) {
+            return self.search(runs, self.params).tree(&mut self.code, held);
+        }
+        // Values weigh about the same, so heavy ones say nothing.
+        let params = Params { heavy: 0, ..self.params };
+        let found = self.search(runs, params);
+        let Some(cube) = cube::cube(runs) else { return found.tree(&mut self.code, held) };
+        let rest = self.search(&cube.rest, params);
+        if search::first_test(runs, params) + rest.cost() > found.cost() {
+            return found.tree(&mut self.code, held);
+        }
+        let outside = rest.tree(&mut self.code, held);
+        self.code.test(held, (Op::Set, !cube.mask), outside, runs[0].class)
+    }
+
+    fn search<'a>(&mut self, runs: &'a [Run], params: Params) -> search::Found<'a> {
+        let found = search::search(runs, params);
+        self.states += found.states();
+        found
     }
 
     fn weigh(&self, id: NodeId, word: Word, runs: &mut [Run]) {

@@ -5,15 +5,20 @@
 //!
 //! - `runs` turns the intervals of a switch into weighted runs of equal behaviour;
 //! - `search` finds the cheapest tree of range and equality tests over runs by dynamic programming;
+//! - `bits` finds bit tests that decide many scattered numbers at once;
+//! - `cube` decides values that are closed under sub-masks by one test;
 //! - `split` makes a balanced tree of range tests, for switches that are too large to search.
 //!
 //! The cost of a tree is the weight of every comparison made, plus a penalty for each comparison written, so that one
 //! number says what speed and what size are worth ([`Params`]).
 
+mod bits;
+mod cube;
 mod lower;
 mod runs;
 mod search;
 mod split;
+mod table;
 
 pub(crate) use lower::{Lowered, lower};
 
@@ -24,12 +29,16 @@ pub(crate) struct Params {
     pub(crate) size_price: u32,
     /// Equality tests are tried wherever at most this many runs are left; 0 for range tests only.
     pub(crate) few: usize,
+    /// Equality tests are tried for numbers that have at least this part of the weight of a window; 0 for none.
+    pub(crate) heavy: u32,
+    /// Bit tests are tried where at most this many runs are left.
+    pub(crate) bit_runs: usize,
     /// Switches with more runs are split without a search.
     pub(crate) max_runs: usize,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { size_price: 3, few: 6, max_runs: 200 }
+        Self { size_price: 3, few: 6, heavy: 10, bit_runs: 8, max_runs: 200 }
     }
 }

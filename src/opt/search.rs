@@ -8,160 +8,254 @@
 //! weight + price + the least of
 //!   cost(i, x, S) + cost(y, j, S)     >= first number of y    x, y neighbours of different class
 //!   cost(i, j, S + t)                 == t                    t a single number
+//!   what `bits` finds                 & mask                  few numbers
 //! ```
 //! An equality test at either end of a window is a range test, so only those inside are tried, and of these only where
 //! few runs are left, or where the number is heavy and its neighbours are of one class: elsewhere a range test is as
-//! good, and the number of subsets would explode. States are counted; above the budget the search starts again with
-//! fewer equality tests.
+//! good, and the number of subsets would explode.
+//!
+//! Windows without removed runs lie in a flat table that is filled by length. The others are few and found by hash; they
+//! are counted, and above the budget the search starts again with fewer equality tests.
 
 use super::Params;
+use super::bits::{MOST_NUMBERS, Numbers};
 use super::runs::{Run, TOTAL};
+use super::table::Table;
 use crate::code::{Code, CodeId, Held, Op};
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// States with removed runs that one search may visit.
-const STATES: usize = 50_000;
+/// Windows with removed runs that one search may visit.
+const STATES: usize = 12_000;
+/// Heavy numbers that may be removed from one window.
+const HEAVY_REMOVED: u32 = 5;
 /// Removed runs are bits of one integer.
 const MOST_RUNS: usize = 128;
 
-/// Builds the cheapest tree. Returns it with the number of states visited.
-pub(super) fn search(code: &mut Code, held: Held, runs: &[Run], params: Params) -> (CodeId, usize) {
+/// The cheapest tree for a switch.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    search: Search<'a>,
+}
+
+/// Finds the cheapest tree for at least one run.
+pub(super) fn search(runs: &[Run], params: Params) -> Found<'_> {
     let mut few = if runs.len() > MOST_RUNS { 0 } else { params.few };
+    let mut states = 0;
     loop {
-        let mut search = Search::new(runs, params.size_price, few);
-        if search.cost(0, runs.len() - 1, 0).is_some() {
-            let states = search.states();
-            return (search.tree(code, held, 0, runs.len() - 1, 0), states);
+        let mut search = Search::new(runs, params, few);
+        let done = search.fill();
+        states += search.removed.len();
+        if done.is_some() {
+            search.states = states + runs.len() * (runs.len() + 1) / 2;
+            return Found { search };
         }
         few = few.saturating_sub(2);
     }
 }
 
+impl Found<'_> {
+    /// Weight of all comparisons, and the price of each.
+    pub(super) fn cost(&self) -> u64 {
+        self.search.plain[self.search.runs.len() - 1].cost
+    }
+
+    /// How many states the search visited.
+    pub(super) fn states(&self) -> usize {
+        self.search.states
+    }
+
+    /// The tree as code.
+    pub(super) fn tree(&self, code: &mut Code, held: Held) -> CodeId {
+        self.part(code, held, self.search.runs.len(), CodeId::LATER)
+    }
+
+    /// The best tree for the first runs only. It shares what it can with the tree for all of them, in which `later`
+    /// takes the place of [`CodeId::LATER`].
+    pub(super) fn part(&self, code: &mut Code, held: Held, first: usize, later: CodeId) -> CodeId {
+        self.search.tree(&mut Builder { code, held, later }, 0, first - 1, 0)
+    }
+}
+
+/// The cost of a test that all runs pass.
+pub(super) fn first_test(runs: &[Run], params: Params) -> u64 {
+    runs.iter().map(|run| run.weight).sum::<u64>() + price(params)
+}
+
+fn price(params: Params) -> u64 {
+    TOTAL / 1000 * u64::from(params.size_price)
+}
+
 /// What to do first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Choice {
-    Unknown,
     Leaf,
-    /// `>= first number of this run`; the remaining run before it.
-    Ge(u16, u16),
-    /// `== this run`.
+    /// `>=` the first number of this run.
+    Ge(u16),
+    /// `==` the number of this run.
     Eq(u16),
+    /// Any bit of this mask.
+    Set(u32),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     cost: u64,
     choice: Choice,
 }
 
+const LEAF: Entry = Entry { cost: 0, choice: Choice::Leaf };
+
+#[derive(Debug)]
 struct Search<'a> {
     runs: &'a [Run],
+    params: Params,
     price: u64,
     few: usize,
+    /// Sums over the runs before each one: weights, changes of class, numbers (cut).
+    weights: Vec<u64>,
+    changes: Vec<u32>,
+    numbers: Vec<u32>,
     /// States without removed runs: row i, column j.
     plain: Vec<Entry>,
-    removed: BTreeMap<(u16, u16, u128), Entry>,
+    removed: Table<(u16, u16, u128), Entry>,
+    states: usize,
 }
 
-/// What a pass over the remaining runs of a window tells.
+/// A window: first and last run and what was removed in between.
+#[derive(Clone, Copy)]
 struct Window {
-    weight: u64,
-    /// Runs that are left when equal neighbours merge.
-    groups: usize,
+    i: usize,
+    j: usize,
+    removed: u128,
+}
+
+impl Window {
+    /// Without removed runs at its ends. At least one run is left.
+    fn new(mut i: usize, mut j: usize, removed: u128) -> Self {
+        if removed == 0 {
+            return Self { i, j, removed };
+        }
+        i += (!(removed >> i)).trailing_zeros() as usize;
+        j -= (!(removed << (127 - j))).leading_zeros() as usize;
+        Self { i, j, removed: removed & (u128::MAX >> (127 - j)) & (u128::MAX << i) }
+    }
+
+    fn key(self) -> (u16, u16, u128) {
+        (narrow(self.i), narrow(self.j), self.removed)
+    }
+
+    fn remaining(self) -> impl Iterator<Item = usize> + Clone {
+        (self.i..=self.j).filter(move |&x| self.removed == 0 || self.removed >> x & 1 == 0)
+    }
 }
 
 impl<'a> Search<'a> {
-    fn new(runs: &'a [Run], size_price: u32, few: usize) -> Self {
-        let unknown = Entry { cost: 0, choice: Choice::Unknown };
+    fn new(runs: &'a [Run], params: Params, few: usize) -> Self {
+        let (mut weights, mut changes, mut numbers) = (Vec::from([0]), Vec::from([0]), Vec::from([0]));
+        let mut sums = (0_u64, 0_u32, 0_u32);
+        for (x, run) in runs.iter().enumerate() {
+            let differs = x > 0 && runs[x - 1].class != run.class;
+            let many = (run.last - run.first).min(MOST_NUMBERS) + 1;
+            sums = (sums.0 + run.weight, sums.1 + u32::from(differs), sums.2 + many);
+            weights.push(sums.0);
+            changes.push(sums.1);
+            numbers.push(sums.2);
+        }
         Self {
             runs,
-            price: TOTAL / 1000 * u64::from(size_price),
+            params,
+            price: price(params),
             few,
-            plain: alloc::vec![unknown; runs.len() * runs.len()],
-            removed: BTreeMap::new(),
+            weights,
+            changes,
+            numbers,
+            plain: alloc::vec![LEAF; runs.len() * runs.len()],
+            removed: Table::new(),
+            states: 0,
         }
     }
 
-    fn states(&self) -> usize {
-        self.plain.iter().filter(|entry| entry.choice != Choice::Unknown).count() + self.removed.len()
+    /// Fills the table, short windows first. `None` if the budget is used up.
+    fn fill(&mut self) -> Option<()> {
+        for length in 1..self.runs.len() {
+            for i in 0..self.runs.len() - length {
+                let j = i + length;
+                let groups = (self.changes[j + 1] - self.changes[i + 1]) as usize + 1;
+                if groups > 1 {
+                    let weight = self.weights[j + 1] - self.weights[i];
+                    let mut best = self.best_range(i, j);
+                    let window = Window { i, j, removed: 0 };
+                    self.try_points(window, weight, groups, &mut best)?;
+                    self.try_bits(window, groups, self.numbers[j + 1] - self.numbers[i], &mut best);
+                    best.cost += weight + self.price;
+                    self.plain[i * self.runs.len() + j] = best;
+                }
+            }
+        }
+        Some(())
     }
 
-    /// The window without removed runs at its ends.
-    fn trim(mut i: usize, mut j: usize, mut removed: u128) -> (usize, usize, u128) {
-        if removed == 0 {
-            return (i, j, 0);
+    /// The best range test of a window without removed runs, all of whose parts are known.
+    fn best_range(&self, i: usize, j: usize) -> Entry {
+        let many = self.runs.len();
+        let mut best = Entry { cost: u64::MAX, choice: Choice::Leaf };
+        let row = &self.plain[i * many + i..i * many + j];
+        let column = self.plain[(i + 1) * many + j..].iter().step_by(many);
+        let classes = self.runs[i..=j].windows(2);
+        for (x, ((left, right), pair)) in (i + 1..).zip(row.iter().zip(column).zip(classes)) {
+            let cost = left.cost + right.cost;
+            if cost < best.cost && pair[0].class != pair[1].class {
+                best = Entry { cost, choice: Choice::Ge(narrow(x)) };
+            }
         }
-        while removed >> i & 1 == 1 {
-            i += 1;
-        }
-        while removed >> j & 1 == 1 {
-            j -= 1;
-        }
-        removed &= (u128::MAX >> (127 - j)) & (u128::MAX << i);
-        (i, j, removed)
-    }
-
-    fn known(&self, i: usize, j: usize, removed: u128) -> Option<Entry> {
-        if removed == 0 {
-            let entry = self.plain[i * self.runs.len() + j];
-            return (entry.choice != Choice::Unknown).then_some(entry);
-        }
-        self.removed.get(&(narrow(i), narrow(j), removed)).copied()
+        best
     }
 
     /// The least cost; `None` if the budget is used up.
     fn cost(&mut self, i: usize, j: usize, removed: u128) -> Option<u64> {
-        let (i, j, removed) = Self::trim(i, j, removed);
-        if let Some(entry) = self.known(i, j, removed) {
+        let window = Window::new(i, j, removed);
+        if let Some(entry) = self.known(window) {
             return Some(entry.cost);
         }
-        let window = self.window(i, j, removed);
-        let entry = if window.groups == 1 {
-            Entry { cost: 0, choice: Choice::Leaf }
-        } else {
-            let mut best = Entry { cost: u64::MAX, choice: Choice::Unknown };
-            self.try_ranges(i, j, removed, &mut best)?;
-            self.try_points(i, j, removed, &window, &mut best)?;
-            Entry { cost: best.cost + window.weight + self.price, ..best }
-        };
-        if removed == 0 {
-            self.plain[i * self.runs.len() + j] = entry;
-        } else {
-            if self.removed.len() >= STATES {
-                return None;
-            }
-            self.removed.insert((narrow(i), narrow(j), removed), entry);
-        }
-        Some(entry.cost)
-    }
-
-    fn remaining(&self, i: usize, j: usize, removed: u128) -> impl Iterator<Item = (usize, &'a Run)> + use<'a> {
-        let runs = self.runs;
-        (i..=j).filter(move |&x| removed == 0 || removed >> x & 1 == 0).map(move |x| (x, &runs[x]))
-    }
-
-    fn window(&self, i: usize, j: usize, removed: u128) -> Window {
-        let mut window = Window { weight: 0, groups: 0 };
-        let mut class = None;
-        for (_, run) in self.remaining(i, j, removed) {
-            window.weight += run.weight;
-            window.groups += usize::from(class != Some(run.class));
+        let (mut weight, mut groups, mut numbers, mut class) = (0, 0, 0, None);
+        for run in window.remaining().map(|x| &self.runs[x]) {
+            weight += run.weight;
+            groups += usize::from(class != Some(run.class));
+            numbers += (run.last - run.first).min(MOST_NUMBERS) + 1;
             class = Some(run.class);
         }
-        window
+        let mut best = LEAF;
+        if groups > 1 {
+            best.cost = u64::MAX;
+            self.try_ranges(window, &mut best)?;
+            self.try_points(window, weight, groups, &mut best)?;
+            self.try_bits(window, groups, numbers, &mut best);
+            best.cost += weight + self.price;
+        }
+        if self.removed.len() >= STATES {
+            return None;
+        }
+        self.removed.insert(window.key(), best);
+        Some(best.cost)
     }
 
-    fn try_ranges(&mut self, i: usize, j: usize, removed: u128, best: &mut Entry) -> Option<()> {
-        let mut before = i;
-        for (x, run) in self.remaining(i, j, removed).skip(1) {
-            if run.class != self.runs[before].class {
-                let cost = self.cost(i, before, removed)?;
-                // A bound: nothing is cheaper than free.
+    fn known(&self, window: Window) -> Option<Entry> {
+        if window.removed == 0 {
+            return Some(self.plain[window.i * self.runs.len() + window.j]);
+        }
+        self.removed.get(&window.key())
+    }
+
+    fn try_ranges(&mut self, window: Window, best: &mut Entry) -> Option<()> {
+        let mut before = window.i;
+        for x in window.remaining().skip(1) {
+            if self.runs[x].class != self.runs[before].class {
+                let cost = self.cost(window.i, before, window.removed)?;
+                // Nothing is cheaper than free.
                 if cost < best.cost {
-                    let cost = cost + self.cost(x, j, removed)?;
+                    let cost = cost + self.cost(x, window.j, window.removed)?;
                     if cost < best.cost {
-                        *best = Entry { cost, choice: Choice::Ge(narrow(x), narrow(before)) };
+                        *best = Entry { cost, choice: Choice::Ge(narrow(x)) };
                     }
                 }
             }
@@ -170,41 +264,79 @@ impl<'a> Search<'a> {
         Some(())
     }
 
-    fn try_points(&mut self, i: usize, j: usize, removed: u128, window: &Window, best: &mut Entry) -> Option<()> {
+    fn try_points(&mut self, window: Window, weight: u64, groups: usize, best: &mut Entry) -> Option<()> {
         if self.few == 0 {
             return Some(());
         }
-        let all: Vec<(usize, &Run)> = self.remaining(i, j, removed).collect();
-        for around in all.windows(3) {
-            let [(_, left), (x, run), (_, right)] = around else { continue };
-            let heavy = left.class == right.class && run.weight >= window.weight / 10;
-            let worth = window.groups <= self.few || heavy;
-            if run.is_single() && worth {
-                let cost = self.cost(i, j, removed | 1 << x)?;
+        // A number this heavy deserves a test of its own anywhere; 0 says that none does.
+        let few_removed = window.removed.count_ones() < HEAVY_REMOVED;
+        let heavy =
+            if self.params.heavy == 0 || !few_removed { u64::MAX } else { weight / u64::from(self.params.heavy) };
+        let runs = self.runs;
+        let mut around = window.remaining();
+        let (Some(mut left), Some(mut x)) = (around.next(), around.next()) else { return Some(()) };
+        for right in around {
+            let run = &runs[x];
+            let island = runs[left].class == runs[right].class;
+            if run.is_single() && (groups <= self.few || island && run.weight >= heavy) {
+                let cost = self.cost(window.i, window.j, window.removed | 1 << x)?;
                 if cost < best.cost {
-                    *best = Entry { cost, choice: Choice::Eq(narrow(*x)) };
+                    *best = Entry { cost, choice: Choice::Eq(narrow(x)) };
                 }
             }
+            (left, x) = (x, right);
         }
         Some(())
     }
 
+    fn try_bits(&self, window: Window, groups: usize, numbers: u32, best: &mut Entry) {
+        // No cost: one test is enough already.
+        if best.cost == 0 || !(3..=self.params.bit_runs).contains(&groups) || numbers > MOST_NUMBERS {
+            return;
+        }
+        let runs = self.runs;
+        let numbers = Numbers::new(window.remaining().map(|x| &runs[x]));
+        if let Some(found) = numbers.best(best.cost, self.price) {
+            *best = Entry { cost: found.cost, choice: Choice::Set(found.mask) };
+        }
+    }
+
     /// The tree that was found, as code.
-    fn tree(&self, code: &mut Code, held: Held, i: usize, j: usize, removed: u128) -> CodeId {
-        let (i, j, removed) = Self::trim(i, j, removed);
-        match self.known(i, j, removed).map_or(Choice::Leaf, |entry| entry.choice) {
-            Choice::Unknown | Choice::Leaf => self.runs[i].class,
-            Choice::Ge(x, before) => {
-                let yes = self.tree(code, held, x.into(), j, removed);
-                let no = self.tree(code, held, i, before.into(), removed);
-                code.test(held, (Op::Ge, self.runs[usize::from(x)].first), yes, no)
+    fn tree(&self, builder: &mut Builder<'_>, i: usize, j: usize, removed: u128) -> CodeId {
+        let window = Window::new(i, j, removed);
+        let Window { i, j, removed } = window;
+        match self.known(window).unwrap_or(LEAF).choice {
+            Choice::Leaf => builder.class(&self.runs[i]),
+            Choice::Ge(x) => {
+                let x = usize::from(x);
+                let before = window.remaining().take_while(|&other| other < x).last().unwrap_or(i);
+                let yes = self.tree(builder, x, j, removed);
+                let no = self.tree(builder, i, before, removed);
+                builder.code.test(builder.held, (Op::Ge, self.runs[x].first), yes, no)
             }
             Choice::Eq(x) => {
-                let no = self.tree(code, held, i, j, removed | 1 << x);
+                let no = self.tree(builder, i, j, removed | 1 << x);
                 let run = &self.runs[usize::from(x)];
-                code.test(held, (Op::Eq, run.first), run.class, no)
+                let yes = builder.class(run);
+                builder.code.test(builder.held, (Op::Eq, run.first), yes, no)
+            }
+            Choice::Set(mask) => {
+                let runs = window.remaining().map(|x| &self.runs[x]);
+                Numbers::new(runs).tree(builder.code, builder.held, mask)
             }
         }
+    }
+}
+
+struct Builder<'a> {
+    code: &'a mut Code,
+    held: Held,
+    later: CodeId,
+}
+
+impl Builder<'_> {
+    fn class(&self, run: &Run) -> CodeId {
+        if run.class == CodeId::LATER { self.later } else { run.class }
     }
 }
 
