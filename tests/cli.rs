@@ -10,11 +10,15 @@
 //! ```
 //!
 //! Words may be quoted with '...'. Each session runs in a directory of its own with the files of `files()`. No command
-//! of a session may write anything, so the directory is compared afterwards. `BLESS=1 cargo test --features cli --test
-//! cli` writes the sessions anew.
+//! of a session may write anything, so the directory is compared afterwards. Sessions with `x86_64` in their name run on
+//! such a machine only. `BLESS=1 cargo test --features cli --test cli` writes the sessions anew.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A helper that fails is a test that fails.
 
+mod common;
+
+use callsieve::arch::Arch;
+use common::skip;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -65,12 +69,21 @@ impl Drop for Scratch {
     }
 }
 
-/// The files that sessions work with: those of `tests/data/cli/files`, and some that are too odd to be kept.
-fn files(directory: &Path) {
+/// The files that sessions work with: those of `tests/data/cli/files`, filters that are made from one of them, and some
+/// that are too odd to be kept.
+fn files(scratch: &Scratch) {
+    let directory = &scratch.0;
     for entry in fs::read_dir(Path::new(SESSIONS).join("files")).unwrap() {
         let from = entry.unwrap().path();
         fs::copy(&from, directory.join(from.file_name().unwrap())).unwrap();
     }
+    for (file, arch) in [("filter.bpf", "x86_64"), ("filter-s390x.bpf", "s390x")] {
+        let output = scratch.callsieve(&["compile", "tiny.json", "--arch", arch, "-o", file], Stdio::null());
+        assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
+    }
+    let filter = fs::read(directory.join("filter.bpf")).unwrap();
+    fs::write(directory.join("cut.bpf"), &filter[..45]).unwrap();
+    fs::write(directory.join("short.bpf"), &filter[..40]).unwrap();
     fs::create_dir(directory.join("directory")).unwrap();
     fs::write(directory.join("empty.json"), "").unwrap();
     fs::write(directory.join("deep.json"), "[".repeat(10_000_000)).unwrap();
@@ -132,8 +145,12 @@ fn sessions() {
     assert!(!names.is_empty());
     let mut wrong = String::new();
     for path in names {
+        if path.to_string_lossy().contains("x86_64") && Arch::NATIVE != Some(Arch::X86_64) {
+            skip("sessions", &format!("{} is for x86_64", path.display()));
+            continue;
+        }
         let scratch = Scratch::new(path.file_stem().unwrap().to_str().unwrap());
-        files(&scratch.0);
+        files(&scratch);
         let before = scratch.contents();
         let expected = fs::read_to_string(&path).unwrap();
         let happened = play(&expected, &scratch);
@@ -157,4 +174,82 @@ fn difference(expected: &str, happened: &str) -> String {
         }
     }
     "fewer lines than expected".into()
+}
+
+#[track_caller]
+fn json(words: &[&str]) -> serde_json::Value {
+    let scratch = Scratch::new(&format!("json-{}", words.join("-")));
+    files(&scratch);
+    let output = scratch.callsieve(words, Stdio::null());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn stats_as_text_and_json() {
+    // Not a session, because times differ.
+    let stats = json(&["stats", "tiny.json", "--arch", "x86_64,x86", "--json"]);
+    assert_eq!(stats["arches"][0]["arch"], "x86_64");
+    assert_eq!(stats["arches"][1]["arch"], "x86");
+    assert_eq!(stats["arches"][0]["cacheable"], 3);
+    assert_eq!(stats["arches"][0]["not_cacheable"][0]["name"], "socket");
+    for figure in ["instructions", "ebpf_instructions", "longest_path"] {
+        assert!(stats[figure].as_u64().unwrap() > 3, "{figure}");
+    }
+    assert!(stats["arches"][0]["mean_steps"].as_f64().unwrap() > 1.0);
+    assert!(stats["proof"]["nodes"].as_u64().unwrap() > 1);
+    assert!(stats["seconds"]["compile"].as_f64().unwrap() > 0.0);
+
+    let scratch = Scratch::new("stats");
+    files(&scratch);
+    let output = scratch.callsieve(&["stats", "tiny.json", "--arch", "x86_64,x86"], Stdio::null());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("tiny.json for x86_64, x86\n  instructions  "), "{text}");
+    assert!(text.contains("allowed but not cacheable on x86: socket\n"), "{text}");
+}
+
+#[test]
+fn exported_formats_hold_the_same_program() {
+    let scratch = Scratch::new("formats");
+    files(&scratch);
+    let compile = |format| {
+        let words = ["compile", "tiny.json", "--arch", "x86_64", "--format", format];
+        scratch.callsieve(&words, Stdio::null()).stdout
+    };
+    let bytes = compile("bpf");
+    assert_eq!(bytes, fs::read(scratch.0.join("filter.bpf")).unwrap());
+    let value: serde_json::Value = serde_json::from_slice(&compile("json")).unwrap();
+    let mut c = String::from_utf8(compile("c")).unwrap();
+    let mut rust = String::from_utf8(compile("rust")).unwrap();
+    for (raw, insn) in bytes.chunks(8).zip(value["instructions"].as_array().unwrap()) {
+        let code = u16::from_le_bytes([raw[0], raw[1]]);
+        let k = u32::from_le_bytes([raw[4], raw[5], raw[6], raw[7]]);
+        assert_eq!(*insn, serde_json::json!([code, raw[2], raw[3], k]));
+        let words = format!("{code:#04x}, {}, {}, {k:#010x}", raw[2], raw[3]);
+        for source in [&mut c, &mut rust] {
+            let at = source.find(&words).expect("the instruction, behind the one before");
+            source.drain(..at + words.len());
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callsieve"));
+    command.args(["syscalls", "--arch", "x86_64"]).stdout(writer).stderr(Stdio::piped());
+    let output = command.output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+#[test]
+fn every_subcommand_has_help_with_examples() {
+    let scratch = Scratch::new("help");
+    for subcommand in ["compile", "stats", "run", "show", "check", "simulate", "prove", "syscalls"] {
+        let output = scratch.callsieve(&[subcommand, "--help"], Stdio::null());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains(&format!("Examples:\n  callsieve {subcommand}")), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
 }

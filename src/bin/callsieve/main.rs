@@ -6,7 +6,20 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
+mod common;
+mod compile;
+mod export;
+mod file;
+mod filter;
+mod input;
 mod outcome;
+mod prove;
+#[cfg(target_os = "linux")]
+mod run;
+mod show;
+mod simulate;
+mod stats;
 mod syscalls;
 mod values;
 
@@ -30,6 +43,9 @@ struct Cli {
     command: Command,
 }
 
+/// Our own failures of `run`, as env(1) has it.
+const RUN_FAILED: u8 = 125;
+
 const AFTER_HELP: &str = "\
 Start here:
   callsieve run --profile container-default -- sh        a shell under the default container profile
@@ -42,12 +58,28 @@ Exit status: 0 fine; 1 a difference, finding or denial was found; 2 unusable inp
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Compile(compile::Options),
+    Stats(stats::Options),
+    #[cfg(target_os = "linux")]
+    Run(run::Options),
+    Show(show::Options),
+    Check(check::Options),
+    Simulate(simulate::Options),
+    Prove(prove::Options),
     Syscalls(syscalls::Options),
 }
 
 impl Command {
     fn execute(self) -> Outcome {
         match self {
+            Self::Compile(options) => compile::execute(&options),
+            Self::Stats(options) => stats::execute(&options),
+            #[cfg(target_os = "linux")]
+            Self::Run(options) => run::execute(&options),
+            Self::Show(options) => show::execute(&options),
+            Self::Check(options) => check::execute(&options),
+            Self::Simulate(options) => simulate::execute(&options),
+            Self::Prove(options) => prove::execute(&options),
             Self::Syscalls(options) => syscalls::execute(&options),
         }
     }
@@ -68,7 +100,7 @@ fn explain(error: &clap::Error) -> Outcome {
     }
     let mut command = Cli::command();
     let word = std::env::args().nth(1).filter(|word| command.find_subcommand(word).is_some());
-    let status = if word.as_deref() == Some("run") { 125 } else { UNUSABLE };
+    let status = if word.as_deref() == Some("run") { RUN_FAILED } else { UNUSABLE };
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Err(Failure::new(format!("a subcommand is missing\n\n{}", command.render_help())).status(status));
     }

@@ -1,7 +1,44 @@
 //! The words of the command line.
 
 use crate::outcome::Failure;
-use callsieve::arch::{Arch, UnknownArch};
+use callsieve::arch::{Arch, Errno, UnknownArch};
+use callsieve::bpf::Action;
+use callsieve::policy::Capabilities;
+
+/// An action; the number of an error name depends on the ABI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActionWord {
+    Action(Action),
+    ErrnoName(String),
+}
+
+/// Reads an action such as `kill-process` or `errno:EPERM`.
+pub fn action(word: &str) -> Result<ActionWord, String> {
+    let (kind, data) = word.split_once(':').map_or((word, None), |(kind, data)| (kind, Some(data)));
+    let action = match (kind, data) {
+        ("allow", None) => Action::Allow,
+        ("log", None) => Action::Log,
+        ("kill-process", None) => Action::KillProcess,
+        ("kill-thread", None) => Action::KillThread,
+        ("trap", None) => Action::Trap(0),
+        ("notify", None) => Action::Notify,
+        ("trace", Some(data)) => Action::Trace(bounded(data, u16::MAX)?),
+        ("errno", Some(data)) if data.starts_with(|first: char| first.is_ascii_alphabetic()) => {
+            return Ok(ActionWord::ErrnoName(data.to_owned()));
+        }
+        ("errno", Some(data)) => Action::Errno(bounded(data, Action::MAX_ERRNO)?),
+        _ => {
+            return Err(
+                "expected allow, log, kill-process, kill-thread, trap, errno:N, errno:NAME, trace:N or notify".into()
+            );
+        }
+    };
+    Ok(ActionWord::Action(action))
+}
+
+fn bounded(data: &str, max: u16) -> Result<u16, String> {
+    data.parse().ok().filter(|&value| value <= max).ok_or_else(|| format!("\"{data}\" is no number from 0 to {max}"))
+}
 
 /// A system call as written: by name or by number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +79,68 @@ pub fn number(word: &str) -> Result<u64, String> {
     }
 }
 
+impl ActionWord {
+    /// The action on an ABI.
+    pub fn on(&self, arch: Arch) -> Result<Action, Failure> {
+        match self {
+            Self::Action(action) => Ok(*action),
+            Self::ErrnoName(name) => match Errno::from_name(arch, name) {
+                Some(errno) => Ok(Action::Errno(errno.get())),
+                None => Err(Failure::new(format!(
+                    "unknown error name \"{name}\" in errno:{name}; a name such as EPERM or ENOSYS is expected"
+                ))),
+            },
+        }
+    }
+}
+
+/// The answer to unlisted x32 calls.
+#[derive(Clone, Debug)]
+pub enum X32Word {
+    Default,
+    Action(ActionWord),
+}
+
+/// Reads an action or `default`.
+pub fn unlisted_x32(word: &str) -> Result<X32Word, String> {
+    if word == "default" {
+        return Ok(X32Word::Default);
+    }
+    action(word).map(X32Word::Action).map_err(|error| error.replacen("expected ", "expected default, ", 1))
+}
+
 /// Reads the name of an ABI.
 pub fn arch(word: &str) -> Result<Arch, String> {
     word.parse().map_err(|error: UnknownArch| error.to_string())
+}
+
+/// Reads a set of capabilities.
+pub fn capabilities(word: &str) -> Result<Capabilities, String> {
+    match word {
+        "docker" => Ok(Capabilities::docker()),
+        "podman" => Ok(Capabilities::podman()),
+        "none" => Ok(Capabilities::none()),
+        "all" => Ok(Capabilities::all()),
+        list => Capabilities::from_names(list.split(',')).map_err(|error| error.to_string()),
+    }
 }
 
 /// The ABI of this machine.
 pub fn native() -> Result<Arch, Failure> {
     Arch::NATIVE
         .ok_or_else(|| Failure::new("seccomp does not know the architecture of this machine; name one with --arch"))
+}
+
+/// A number as people read it: small ones decimal, large ones hexadecimal.
+pub fn shown(value: u64) -> String {
+    if value < 0x1_0000 { value.to_string() } else { format!("{value:#x}") }
+}
+
+/// An action, with the name of its error.
+pub fn action_words(action: Action, arch: Arch) -> String {
+    let name = match action {
+        Action::Errno(number) => Errno::new(number).name(arch),
+        _ => None,
+    };
+    name.map_or_else(|| action.to_string(), |name| format!("{action} {name}"))
 }

@@ -1,0 +1,216 @@
+//! The options that say for what a profile is read and resolved, and what is done with them.
+
+use crate::input::{CONTAINER_DEFAULT, Input};
+use crate::outcome::{Failure, complain, count};
+use crate::values::{self, ActionWord, X32Word};
+use callsieve::arch::{Arch, KernelVersion};
+use callsieve::policy::{Capabilities, Policy, ResolveError, Semantics, Target, UnlistedX32};
+use callsieve::profile::{Diagnostic, Format, Profile, ProfileError, Severity};
+use clap::{Args, ValueEnum};
+
+/// What PROFILE may be, for messages.
+pub const PROFILE_IS: &str = "a profile is a JSON file, - for standard input, or container-default";
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Dialect {
+    /// By the keys that occur
+    #[default]
+    Auto,
+    /// The linux.seccomp object of the OCI runtime specification
+    Oci,
+    /// The superset that Docker and Podman read
+    Docker,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Meaning {
+    /// As container runtimes read a profile; doubtful overlaps are diagnostics
+    Oci,
+    /// Rules that contradict each other are errors
+    Strict,
+}
+
+/// How a profile is read, and for what machine it is resolved.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How the profile is read, and for which machine")]
+pub struct TargetOptions {
+    /// The dialect of the profile
+    #[arg(long, value_enum, value_name = "DIALECT", default_value_t)]
+    from: Dialect,
+
+    /// Exactly these ABIs, such as x86_64,x86,x32 or s390x
+    ///
+    /// The first is the machine's own: it answers includes.arches and archMap. Without this option the list of the
+    /// profile counts, and the ABI of this machine is added to it as container runtimes do.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = values::arch)]
+    arch: Vec<Arch>,
+
+    /// Capabilities of the container: docker, podman, none, all, or a list CAP_X,CAP_Y
+    ///
+    /// They answer includes.caps and excludes.caps. docker and podman are what these give a container by default.
+    #[arg(long, value_name = "CAPS", default_value = "docker", value_parser = values::capabilities)]
+    caps: Capabilities,
+
+    /// The kernel that answers minKernel [default: the newest known one; for run the running one]
+    #[arg(long, value_name = "X.Y")]
+    kernel: Option<KernelVersion>,
+
+    /// What rules mean that can match the same call [default: oci for JSON]
+    #[arg(long, value_enum, value_name = "MEANING")]
+    semantics: Option<Meaning>,
+
+    /// Action for calls of ABIs that are not listed [default: kill-thread, with strict semantics kill-process]
+    ///
+    /// One of allow, log, kill-process, kill-thread, trap, errno:N, errno:NAME, trace:N, notify.
+    #[arg(long, value_name = "ACTION", value_parser = values::action)]
+    bad_arch: Option<ActionWord>,
+
+    /// Action for x32 calls where x86_64 is listed and x32 is not [default: that of --bad-arch]
+    ///
+    /// default stands for the default action of the profile, which makes the filter shorter.
+    #[arg(long, value_name = "ACTION|default", value_parser = values::unlisted_x32)]
+    unlisted_x32: Option<X32Word>,
+}
+
+/// A profile and how messages call it.
+#[derive(Debug)]
+pub struct Source {
+    pub name: String,
+    pub profile: Profile,
+}
+
+/// Why a profile gave no policy.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It could not be read at all.
+    Failure(Failure),
+    /// It is no profile.
+    Profile(String, ProfileError),
+    /// It has no meaning on this target.
+    Resolve(String, ResolveError),
+}
+
+impl TargetOptions {
+    /// The ABIs of `--arch`; empty without it.
+    pub fn arches(&self) -> &[Arch] {
+        &self.arch
+    }
+
+    /// The kernel of `--kernel`.
+    pub fn kernel(&self) -> Option<KernelVersion> {
+        self.kernel
+    }
+
+    /// Reads a profile.
+    pub fn read(&self, path: &str) -> Result<Source, Trouble> {
+        if path == CONTAINER_DEFAULT {
+            let profile = Profile::container_default().map_err(|error| Trouble::Profile(path.to_owned(), error))?;
+            return Ok(Source { name: path.to_owned(), profile });
+        }
+        self.parse(&Input::read(path, PROFILE_IS).map_err(Trouble::Failure)?)
+    }
+
+    /// Reads a profile from bytes that are already here.
+    pub fn parse(&self, input: &Input) -> Result<Source, Trouble> {
+        if input.bytes.is_empty() {
+            return Err(Trouble::Failure(Failure::new(format!("{} is empty; {PROFILE_IS}", input.name))));
+        }
+        if input.is_program() {
+            let hint = "callsieve show and simulate take one";
+            return Err(Trouble::Failure(Failure::new(format!(
+                "{} is no JSON, it looks like a raw filter; {hint}",
+                input.name
+            ))));
+        }
+        let format = match self.from {
+            Dialect::Auto => Format::Auto,
+            Dialect::Oci => Format::Oci,
+            Dialect::Docker => Format::Docker,
+        };
+        let profile = Profile::from_slice(&input.bytes, format);
+        let profile = profile.map_err(|error| Trouble::Profile(input.name.clone(), error))?;
+        Ok(Source { name: input.name.clone(), profile })
+    }
+
+    /// The machine that the options describe. Without `--kernel` it has the newest kernel of the table.
+    pub fn target(&self) -> Result<Target, Failure> {
+        let target = match self.arch.as_slice() {
+            [] => Target::new(values::native()?),
+            arches => Target::exactly(arches),
+        };
+        let native = target.native();
+        let mut target = target.capabilities(self.caps);
+        if let Some(kernel) = self.kernel {
+            target = target.kernel(kernel);
+        }
+        if let Some(meaning) = self.semantics {
+            target = target.semantics(match meaning {
+                Meaning::Oci => Semantics::Oci,
+                Meaning::Strict => Semantics::Strict,
+            });
+        }
+        if let Some(action) = &self.bad_arch {
+            target = target.bad_arch(action.on(native)?);
+        }
+        if let Some(answer) = &self.unlisted_x32 {
+            target = target.unlisted_x32(match answer {
+                X32Word::Default => UnlistedX32::Default,
+                X32Word::Action(action) => UnlistedX32::Action(action.on(native)?),
+            });
+        }
+        Ok(target)
+    }
+
+    /// Reads a profile and says what it means on the machine of the options. Findings are only counted, on standard
+    /// error: `check` prints them.
+    pub fn policy(&self, path: &str) -> Result<Policy, Failure> {
+        self.policy_of(&self.read(path)?)
+    }
+
+    /// The same for a profile that has been read.
+    pub fn policy_of(&self, source: &Source) -> Result<Policy, Failure> {
+        let policy = source.resolve(&self.target()?)?;
+        mention_warnings(&source.name, &policy);
+        Ok(policy)
+    }
+}
+
+impl Source {
+    /// What the profile means on a machine.
+    pub fn resolve(&self, target: &Target) -> Result<Policy, Trouble> {
+        self.profile.resolve(target).map_err(|error| Trouble::Resolve(self.name.clone(), error))
+    }
+}
+
+/// The warnings of a policy.
+pub fn warnings(policy: &Policy) -> impl Iterator<Item = &Diagnostic> {
+    policy.diagnostics().iter().filter(|found| found.severity() == Severity::Warning)
+}
+
+/// Says in one line that there are warnings. Those about our own profile are known and documented, and its user can do
+/// nothing about them.
+pub fn mention_warnings(name: &str, policy: &Policy) {
+    if name == CONTAINER_DEFAULT {
+        return;
+    }
+    match warnings(policy).count() {
+        0 => {}
+        number => complain(&format!("{name}: {} (callsieve check prints them)", count(number, "warning"))),
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Failure(failure) => failure,
+            Trouble::Profile(name, error) => Self::new(format!("{name}: {error}")),
+            Trouble::Resolve(name, error) => Self::new(format!("{name}: {error}")),
+        }
+    }
+}
