@@ -29,4 +29,6 @@ pub use rules::{InstallOptions, Policy};
 pub use target::{Semantics, Target, Unlisted, UnlistedX32};
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Resolving, seen from outside but with trees that no reader makes.
 
-use super::{Capabilities, Policy, ResolveError, Semantics, Target, Test};
+use super::solve::Work;
+use super::{Capabilities, Policy, ResolveError, Semantics, Target, Test, conflict};
 use crate::arch::{Arch, KernelVersion};
 use crate::bpf::{Action, SyscallData};
 use crate::profile::{
@@ -425,68 +426,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn the_call_that_an_error_shows_is_a_conflict(rules in rules()) {
+        let Ok(policy) = build(&rules).resolve(&X86_64.semantics(Semantics::Oci)) else { return Ok(()) };
+        for rules in policy.sections.iter().flat_map(|section| section.calls.values()) {
+            let mut rules = rules.clone();
+            rules.iter_mut().for_each(|rule| rule.narrower.clear());
+            let pairs = conflict::find_narrower(&mut rules, &mut Work::new()).unwrap();
+            for overlap in conflict::overlaps(&rules, pairs.into_iter(), &mut Work::new()).unwrap() {
+                let (first, second) = (&rules[overlap.first], &rules[overlap.second]);
+                prop_assert!(first.action != second.action);
+                for rule in [first, second] {
+                    prop_assert!(rule.matches(&overlap.call));
+                    prop_assert!(!rule.narrower.iter().any(|other| rules[*other].matches(&overlap.call)));
+                }
+            }
+        }
+    }
+}
+
 fn normal(args: &[Arg]) -> Vec<String> {
     let mut texts: Vec<String> = args.iter().map(ToString::to_string).collect();
     texts.sort_unstable();
     texts.dedup();
     texts
-}
-
-fn ioctl(count: u64, action: impl Fn(u64) -> Action, test: impl Fn(u64) -> Arg) -> Profile {
-    (0..count).fold(Profile::new(E1), |profile, i| profile.rule(action(i), "ioctl", [test(i)]))
-}
-
-#[test]
-fn thousands_of_rules_on_one_call() {
-    let two = |i: u64| if i.is_multiple_of(2) { Action::Allow } else { Action::Errno(2) };
-    // Different constants never meet.
-    let constants = ioctl(4000, two, |i| arg::<1>().eq(i));
-    let policy = constants.clone().resolve(&X86_64).unwrap();
-    assert_eq!(policy.decide(&call(Arch::X86_64, "ioctl", [0, 3999])), Action::Errno(2));
-    // Exceptions from a range, and from all calls.
-    let wider = constants.clone().rule(Action::Log, "ioctl", [arg::<1>().lt(9000)]).rule(Action::Trap(0), "ioctl", []);
-    let policy = wider.resolve(&X86_64).unwrap();
-    for (value, action) in [(3999, Action::Errno(2)), (8999, Action::Log), (9000, Action::Trap(0))] {
-        assert_eq!(policy.decide(&call(Arch::X86_64, "ioctl", [0, value])), action);
-    }
-    // Two ranges that share nothing but constants with rules of their own.
-    let ranges = constants.rule(Action::Log, "ioctl", [arg::<1>().lt(4000), arg::<2>().eq(1)]).rule(
-        Action::Trap(0),
-        "ioctl",
-        [arg::<1>().lt(4000), arg::<0>().eq(1)],
-    );
-    let found = ranges.resolve(&X86_64).unwrap_err();
-    assert!(said(found.diagnostics().unwrap()).iter().all(|(_, code)| *code == Code::OverlapTwoActions));
-}
-
-#[test]
-fn everything_overlaps_everything() {
-    let two = |i: u64| if i.is_multiple_of(2) { Action::Allow } else { Action::Errno(2) };
-    let chains = ioctl(2000, two, |i: u64| if i.is_multiple_of(2) { arg::<1>().ge(i + 1) } else { arg::<1>().le(i) });
-    let strict = chains.resolve(&X86_64).unwrap_err();
-    assert!(strict.diagnostics().unwrap().len() <= 16, "{strict}");
-    let oci = chains.resolve(&X86_64.semantics(Semantics::Oci)).unwrap();
-    assert_eq!(oci.decide(&call(Arch::X86_64, "ioctl", [0, 1500])), Action::Errno(2));
-    assert_eq!(oci.diagnostics().len(), 16);
-}
-
-#[test]
-fn hostile_rules_are_refused() {
-    let masked = |i: u64| {
-        let mask = 1 << (i % 61) | 1 << ((i * 7 + 3) % 59) | 1 << ((i * 31 + 11) % 53);
-        arg::<1>().masked_eq(mask, if i.is_multiple_of(3) { mask } else { mask & (mask - 1) })
-    };
-    let many = [Action::Allow, Action::Log, Action::Errno(2), Action::Errno(3)];
-    let profile = ioctl(6000, |i| many[usize::try_from(i % 4).unwrap()], masked);
-    let error = profile.resolve(&X86_64.semantics(Semantics::Oci)).unwrap_err();
-    assert_eq!(error, ResolveError::TooComplex { call: "ioctl".into(), arch: Arch::X86_64, rules: 6000 });
-}
-
-#[test]
-fn messages_are_counted_where_there_are_many() {
-    let two = |i: u64| if i.is_multiple_of(2) { Action::Allow } else { Action::Errno(2) };
-    let twice = ioctl(1000, two, |i| arg::<1>().eq(i / 2));
-    let error = twice.resolve(&X86_64).unwrap_err();
-    assert_eq!(error.diagnostics().unwrap().len(), 201);
-    assert!(error.to_string().ends_with("300 more of the kind same-condition-two-actions"), "{error}");
 }
