@@ -1,0 +1,4 @@
+//! See `callsieve::fuzzing::profile_bytes`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| callsieve::fuzzing::profile_bytes(data));
