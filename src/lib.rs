@@ -1,4 +1,64 @@
-//! Compiles seccomp profiles to proven seccomp-BPF filters.
+//! Compiles seccomp profiles to seccomp-BPF filters that are proven equal to the profile over every possible input, for
+//! every Linux architecture, and installs them.
+//!
+//! # The flow
+//!
+//! ```text
+//!  JSON, Rust builder   Profile    what was written
+//!    resolve(target) -> Policy     what it means
+//!    compile         -> Filter     a program, proven equal to the policy
+//!    install         -> Installed  in the kernel
+//! ```
+//!
+//! ```
+//! use callsieve::arch::Arch;
+//! use callsieve::bpf::{Action, SyscallData};
+//! use callsieve::{Compiler, Profile, Target, arg, check};
+//!
+//! // Rules in Rust, or `Profile::from_json` for what Docker, Podman, Kubernetes and OCI runtimes read.
+//! let profile = Profile::new(Action::Errno(1))
+//!     .allow(["read", "write", "exit_group"])
+//!     .allow_if("kill", [arg::<1>().ge(34), arg::<1>().le(64)]);
+//!
+//! // What it means on given ABIs.
+//! let policy = profile.resolve(&Target::exactly(&[Arch::X86_64]))?;
+//!
+//! // A filter exists only if the proof holds.
+//! let filter = Compiler::new().compile(&policy)?;
+//!
+//! let kill = SyscallData { nr: 62, arch: Arch::X86_64.audit(), args: [1, 35, 0, 0, 0, 0], ..SyscallData::default() };
+//! assert_eq!(policy.decide(&kill), Action::Allow);
+//! assert_eq!(check::simulate(filter.program(), &kill, filter.endian()).action(), Action::Allow);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where things are
+//!
+//! - [`profile`]: reading and building profiles, and what is doubtful in them.
+//! - [`policy`]: targets, and the meaning of a profile as a plain function, [`Policy::decide`].
+//! - [`Compiler`], [`Filter`], [`Report`]: programs and their figures.
+//! - [`check`]: proving, simulating and listing any program, whoever made it.
+//! - `kernel` (Linux, feature `install`): installing filters, probing what the kernel can do.
+//! - [`bpf`] and [`arch`]: instructions and actions; system calls, ABIs and error numbers.
+//!
+//! # Features
+//!
+//! | feature | what |
+//! |---|---|
+//! | `std` (default) | `std::error::Error` sources, reading procfs, starting programs; implies `install` |
+//! | `json` (default) | the JSON readers and [`Profile`]'s `to_json` |
+//! | `install` | installing and probing on Linux, without the standard library and without allocation |
+//! | `cli` | the `callsieve` command |
+//! | `fuzzing` | random inputs and fuzz bodies |
+//!
+//! Everything but installing is `no_std` with `alloc`, and works on any host for any target. A feature may add accepted
+//! inputs; it never changes the meaning of an accepted one.
+//!
+//! # Hostile input
+//!
+//! No input makes this crate panic, and none makes it run or allocate without bound: readers limit the size of a file
+//! and its parts, resolving and proving work on budgets, and the search for good programs counts its states. What does
+//! not fit gives a typed error.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -21,3 +81,15 @@ pub mod policy;
 pub mod profile;
 
 pub use compile::{ArchReport, CompileError, Compiler, Contributor, Filter, Level, Picture, Report, Stage, Uncached};
+
+pub use arch::Arch;
+pub use bpf::{Action, Program};
+#[cfg(all(target_os = "linux", feature = "install"))]
+pub use kernel::Install;
+pub use policy::{Policy, Target};
+pub use profile::{Profile, arg};
+
+/// The examples of the README are tests.
+#[cfg(all(doctest, target_os = "linux", feature = "std", feature = "json"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

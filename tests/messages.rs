@@ -4,6 +4,7 @@
 //! `NAME.json` stands `NAME.txt` with what is said. The dialect is the first word of the name (`oci-...`, `docker-...`),
 //! otherwise it is told by the keys. `BLESS=1 cargo test --test messages` writes the texts anew; review them like code.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests fail as tests do.
 #![cfg(feature = "json")]
 
 use callsieve::profile::{Format, Profile};
@@ -113,7 +114,8 @@ fn hostile_files_fail_fast() {
     let many = profile(r#"{"names": [], "action": 1},"#.repeat(100) + "1");
     assert!(many.starts_with("201 problems in the profile\n") && many.ends_with("\n  and 151 more"), "{many}");
     assert_eq!(many.lines().count(), 52);
-    let keys: String = (0..1000).map(|number| format!(", \"defaultActiom{number}\": 1")).collect();
+    let keys: Vec<String> = (0..1000).map(|number| format!(", \"defaultActiom{number}\": 1")).collect();
+    let keys = keys.concat();
     let unknown = Profile::from_json(&format!(r#"{{"defaultAction": "SCMP_ACT_ALLOW"{keys}}}"#), Format::Auto).unwrap();
     let keys = said(&format!("{{{}\"x\": 1}}", "\"a\": 1, ".repeat(1024)));
     assert_eq!(keys, "1 problem in the profile\n  $: the object has more than 1024 keys");

@@ -2,11 +2,17 @@
 //!
 //! Everything is made from bytes through [`arbitrary::Unstructured`], so that proptest, libFuzzer and a plain loop can
 //! all drive it and a failing input is just a file.
+//!
+//! The bodies panic when something does not hold; that is their purpose. They are not for use in programs.
+
+#![allow(clippy::panic, clippy::missing_panics_doc)]
 
 mod policy;
 #[cfg(feature = "json")]
 mod profile;
+mod programs;
 
 pub use policy::random_policy;
 #[cfg(feature = "json")]
 pub use profile::profile_bytes;
+pub use programs::{policy_to_proof, program_bytes};

@@ -1,15 +1,13 @@
 //! Profile bytes: whatever the file, the answer is a profile or a list of problems.
 
-#![allow(clippy::panic)] // A panic is how a fuzz target reports.
-
+use super::programs::compile;
+use crate::Level;
+use crate::arch::Arch;
+use crate::policy::Target;
 use crate::profile::{Diagnostics, Dialect, Format, Profile, Severity};
 use alloc::string::ToString;
 
 /// Reads bytes as a profile in every way, and checks what has to be true of every answer.
-///
-/// # Panics
-///
-/// If an answer breaks the promises of the readers: that is what a fuzzer looks for.
 pub fn profile_bytes(bytes: &[u8]) {
     for format in [Format::Auto, Format::Oci, Format::Docker] {
         match Profile::from_slice(bytes, format) {
@@ -17,6 +15,7 @@ pub fn profile_bytes(bytes: &[u8]) {
                 assert!(profile.diagnostics().worst() != Some(Severity::Error));
                 check_findings(profile.diagnostics());
                 check_written(&profile);
+                check_compiled(&profile);
             }
             Err(error) => {
                 assert_eq!(error.diagnostics().worst(), Some(Severity::Error));
@@ -52,6 +51,15 @@ fn check_written(profile: &Profile) {
     assert_eq!((again.rules(), again.default_action()), (profile.rules(), profile.default_action()), "{text}");
     assert_eq!((again.arch_list(), again.arch_map()), (profile.arch_list(), profile.arch_map()), "{text}");
     assert_eq!((again.flags(), again.listener_path()), (profile.flags(), profile.listener_path()), "{text}");
+}
+
+/// What can be resolved compiles, for both byte orders.
+fn check_compiled(profile: &Profile) {
+    for arches in [&[Arch::X86_64, Arch::X86, Arch::X32][..], &[Arch::S390x, Arch::S390]] {
+        if let Ok(policy) = profile.resolve(&Target::exactly(arches)) {
+            compile(&policy, Level::Balanced);
+        }
+    }
 }
 
 #[cfg(test)]

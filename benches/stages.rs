@@ -1,0 +1,66 @@
+//! The time of each stage, on the container default and on the benchmark policies.
+//!
+//!     cargo bench
+
+#![allow(clippy::expect_used, missing_docs)] // A benchmark has nobody to report to; the macros make public items.
+
+mod policies;
+
+use callsieve::arch::{Arch, KernelVersion};
+use callsieve::bpf::{Endian, Program};
+use callsieve::policy::{Policy, Target};
+use callsieve::profile::{Format, Profile};
+use callsieve::{Compiler, Level, check};
+use criterion::{Criterion, criterion_group, criterion_main};
+use std::hint::black_box;
+
+const ARCHES: [Arch; 3] = [Arch::X86_64, Arch::X86, Arch::X32];
+
+fn target() -> Target {
+    Target::exactly(&ARCHES).kernel(KernelVersion::new(6, 12))
+}
+
+/// From JSON text to a proven filter for three ABIs, and each stage on the way.
+fn container_default(c: &mut Criterion) {
+    let profile = Profile::container_default().expect("our own profile");
+    let text = profile.to_json().expect("it came from JSON");
+    let policy = profile.resolve(&target()).expect("our own profile");
+    let filter = Compiler::new().compile(&policy).expect("our own profile");
+    let bytes = filter.to_bytes();
+
+    let mut group = c.benchmark_group("container-default");
+    group.bench_function("read", |b| b.iter(|| Profile::from_json(black_box(&text), Format::Docker)));
+    group.bench_function("resolve", |b| b.iter(|| black_box(&profile).resolve(&target())));
+    group.bench_function("compile", |b| b.iter(|| Compiler::new().compile(black_box(&policy))));
+    group.bench_function("prove", |b| b.iter(|| check::prove(black_box(filter.program()), &policy)));
+    group.bench_function("decode and check", |b| b.iter(|| Program::from_bytes(black_box(&bytes), Endian::Little)));
+    group
+        .bench_function("disassemble", |b| b.iter(|| check::disassemble(filter.program(), Endian::Little).to_string()));
+    group.bench_function("text to filter", |b| {
+        b.iter(|| {
+            let profile = Profile::from_json(black_box(&text), Format::Docker).ok()?;
+            Compiler::new().compile(&profile.resolve(&target()).ok()?).ok()
+        });
+    });
+    group.finish();
+}
+
+fn benchmark_policies(c: &mut Criterion) {
+    let policies: Vec<(&str, Policy)> = policies::ALL
+        .iter()
+        .map(|(name, text)| {
+            let (profile, target) = policies::load(text).expect("a policy of ours");
+            (*name, profile.resolve(&target).expect("a policy of ours"))
+        })
+        .collect();
+    for level in [Level::Balanced, Level::Fast] {
+        let mut group = c.benchmark_group(format!("compile {level:?}"));
+        for (name, policy) in &policies {
+            group.bench_function(*name, |b| b.iter(|| Compiler::new().level(level).compile(black_box(policy))));
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, container_default, benchmark_policies);
+criterion_main!(benches);

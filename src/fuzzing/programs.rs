@@ -1,0 +1,57 @@
+//! Policies and programs: what is compiled is right, and what the judge says of any program is true.
+
+use super::random_policy;
+use crate::bpf::{Endian, Program, SyscallData};
+use crate::check::{self, ProveError, Prover};
+use crate::policy::Policy;
+use crate::{CompileError, Compiler, Level};
+use alloc::string::ToString;
+use arbitrary::Unstructured;
+
+/// Small enough that a slow input is a finding.
+const MAX_NODES: usize = 200_000;
+
+/// Bytes as a policy: it compiles at every level, and the simulator answers boundary calls as `decide` does.
+pub fn policy_to_proof(bytes: &[u8]) {
+    let Ok(policy) = random_policy(&mut Unstructured::new(bytes)) else { return };
+    for level in [Level::Balanced, Level::Size, Level::Speed, Level::Cached, Level::Fast] {
+        compile(&policy, level);
+    }
+}
+
+/// A filter is proven, so this looks for what a wrong proof would miss.
+pub(super) fn compile(policy: &Policy, level: Level) {
+    match Compiler::new().level(level).prover(Prover::new().max_nodes(MAX_NODES)).compile(policy) {
+        Ok(filter) => {
+            for call in check::boundary_calls(policy) {
+                let run = check::simulate(filter.program(), &call, policy.endian());
+                assert_eq!(run.raw, policy.decide(&call).to_raw(), "{call:x?}");
+            }
+        }
+        Err(CompileError::TooLarge { .. } | CompileError::Proof(ProveError::TooLarge { .. })) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Bytes as a program: it is refused, or it can be run, listed, and compared with a policy; a difference is real.
+pub fn program_bytes(bytes: &[u8]) {
+    let endian = if bytes.first().is_some_and(|byte| byte & 1 == 1) { Endian::Big } else { Endian::Little };
+    let Some((head, rest)) = bytes.split_at_checked(64) else { return };
+    let Ok(program) = Program::from_bytes(rest, endian) else { return };
+    assert_eq!(program.to_bytes(endian), rest);
+    assert!(program.ebpf_len() > program.len());
+
+    let Ok(policy) = random_policy(&mut Unstructured::new(head)) else { return };
+    assert!(!check::disassemble(&program, endian).to_string().is_empty());
+    for call in check::boundary_calls(&policy).into_iter().chain([SyscallData::default()]) {
+        let run = check::simulate(&program, &call, policy.endian());
+        assert!(run.path.len() <= program.len());
+    }
+    match Prover::new().max_nodes(MAX_NODES).prove(&program, &policy) {
+        Err(ProveError::Unconfirmed(example)) => panic!("{example}"),
+        Err(ProveError::Differs(example)) => {
+            assert_ne!(policy.decide(&example.call).to_raw(), example.got);
+        }
+        _ => {}
+    }
+}

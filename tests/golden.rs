@@ -1,0 +1,67 @@
+//! Golden listings: what the compiler makes of a few profiles, reviewed like code.
+//!
+//! `BLESS=1 cargo test --test golden` writes them again; read the difference before you commit it.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests fail as tests do.
+
+use callsieve::arch::{Arch, KernelVersion};
+use callsieve::policy::{Policy, Target};
+use callsieve::profile::Profile;
+use callsieve::{Compiler, check};
+use std::path::PathBuf;
+
+#[path = "../benches/policies/mod.rs"]
+mod policies;
+
+/// Compares a listing with `tests/golden/NAME.txt`.
+#[track_caller]
+fn golden(name: &str, policy: &Policy) {
+    let filter = Compiler::new().compile(policy).unwrap();
+    let text = format!("{}\n{}", filter.report(), check::disassemble(filter.program(), filter.endian()));
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.txt"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(text == wanted, "{name} is not as in {}; BLESS=1 rewrites it:\n{text}", path.display());
+}
+
+#[track_caller]
+fn container_default(name: &str, arches: &[Arch]) {
+    let target = Target::exactly(arches).kernel(KernelVersion::new(6, 12));
+    golden(name, &Profile::container_default().unwrap().resolve(&target).unwrap());
+}
+
+#[test]
+fn container_default_x86_64() {
+    container_default("container-default-x86_64", &[Arch::X86_64]);
+}
+
+#[test]
+fn container_default_x86_64_x86_x32() {
+    container_default("container-default-x86_64-x86-x32", &[Arch::X86_64, Arch::X86, Arch::X32]);
+}
+
+#[test]
+fn container_default_aarch64_arm() {
+    container_default("container-default-aarch64-arm", &[Arch::Aarch64, Arch::Arm]);
+}
+
+#[test]
+fn container_default_s390x_s390() {
+    container_default("container-default-s390x-s390", &[Arch::S390x, Arch::S390]);
+}
+
+#[test]
+fn container_default_mips64n32() {
+    container_default("container-default-mips64n32", &[Arch::Mips64n32]);
+}
+
+#[test]
+fn benchmark_policies() {
+    for (name, text) in policies::ALL {
+        let (profile, target) = policies::load(text).unwrap();
+        golden(name, &profile.resolve(&target).unwrap());
+    }
+}
