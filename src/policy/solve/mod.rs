@@ -9,8 +9,8 @@
 //! those choices are searched ([`search`]).
 //!
 //! In general the question is as hard as satisfiability of Boolean formulas (every mask test is a clause over bits).
-//! [`Work`] bounds the search: real profiles need some hundreds of steps, and a profile that would need more than
-//! [`Work::LIMIT`] is refused; an answer that is given is exact.
+//! [`Work`] bounds the search: calls whose rules have one action, nearly all of real profiles, need no step, and a
+//! profile that would need more than [`Work::LIMIT`] is refused; an answer that is given is exact.
 
 mod search;
 mod summary;
@@ -30,7 +30,8 @@ pub(super) struct Work {
 pub(super) struct OutOfWork;
 
 impl Work {
-    /// Steps for one profile; they take about 0.1 s in a release build, and Docker's default profile some thousand.
+    /// Steps for one profile. All of them take about 0.1 s in a release build; a call whose rules have one action takes
+    /// none.
     pub(super) const LIMIT: u64 = 5_000_000;
 
     pub(super) const fn new() -> Self {
