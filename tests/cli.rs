@@ -209,6 +209,22 @@ fn stats_as_text_and_json() {
 }
 
 #[test]
+fn show_as_json() {
+    for subject in ["tiny.json", "filter.bpf"] {
+        let shown = json(&["show", subject, "--arch", "x86_64", "--json"]);
+        assert_eq!(shown["name"], subject);
+        let summary = &shown["arches"]["x86_64"];
+        assert_eq!(summary["default"], "ERRNO(1)");
+        assert_eq!(summary["actions"]["ALLOW"], serde_json::json!(["exit_group", "read", "write"]));
+        assert_eq!(summary["depending_on_arguments"], serde_json::json!(["socket"]));
+        let (insns, listing) = (shown["instructions"].as_array().unwrap(), shown["listing"].as_array().unwrap());
+        assert_eq!(insns.len(), listing.len());
+        assert_eq!(insns[0], serde_json::json!([0x20, 0, 0, 4]));
+        assert_eq!(listing[0], "ld   arch");
+    }
+}
+
+#[test]
 fn exported_formats_hold_the_same_program() {
     let scratch = Scratch::new("formats");
     files(&scratch);
@@ -225,7 +241,7 @@ fn exported_formats_hold_the_same_program() {
         let code = u16::from_le_bytes([raw[0], raw[1]]);
         let k = u32::from_le_bytes([raw[4], raw[5], raw[6], raw[7]]);
         assert_eq!(*insn, serde_json::json!([code, raw[2], raw[3], k]));
-        let words = format!("{code:#04x}, {}, {}, {k:#010x}", raw[2], raw[3]);
+        let words = format!("{code:#04x}, {:>3}, {:>3}, {k:#010x}", raw[2], raw[3]);
         for source in [&mut c, &mut rust] {
             let at = source.find(&words).expect("the instruction, behind the one before");
             source.drain(..at + words.len());

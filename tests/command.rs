@@ -133,6 +133,39 @@ fn the_status_of_the_command_is_passed_on() {
 }
 
 #[test]
+fn the_keyboard_belongs_to_the_command() {
+    if !ready("the_keyboard_belongs_to_the_command", &[]) {
+        return;
+    }
+    // SIGINT and SIGQUIT are bits 1 and 2 of the mask. They are ignored as soon as the command runs.
+    let script = "while ! grep -q '^SigIgn:.*[67ef]$' /proc/$PPID/status; do :; done
+        kill -INT $PPID; kill -QUIT $PPID; exit 5";
+    assert_eq!(status(contained(["sh", "-c", script])), 5);
+    // The command itself has them as they were.
+    assert_eq!(output(contained(["sh", "-c", "grep -c '^SigIgn:.*[67ef]$' /proc/self/status || true"])), "0\n");
+}
+
+#[test]
+fn a_raw_filter_is_not_for_a_terminal() {
+    let test = "a_raw_filter_is_not_for_a_terminal";
+    // script(1) of util-linux gives a command a terminal.
+    if !have(test, "script") {
+        return;
+    }
+    let words = format!("{} compile container-default --arch x86_64", env!("CARGO_BIN_EXE_callsieve"));
+    let mut script = Command::new("script");
+    let Output { status, stdout, .. } = script.args(["-qec", &words, "/dev/null"]).output().unwrap();
+    assert_eq!(
+        (status.code(), text(&stdout).trim_end()),
+        (
+            Some(2),
+            "callsieve: a raw filter is not for a terminal; write it to a file with -o FILE, redirect standard output, \
+             or use --format text"
+        )
+    );
+}
+
+#[test]
 fn a_command_that_the_filter_kills() {
     if !ready("a_command_that_the_filter_kills", &[]) {
         return;

@@ -4,7 +4,7 @@ use crate::check;
 use crate::common::{Source, warnings};
 use crate::export::{Export, c_header, rust_source};
 use crate::filter::FilterOptions;
-use crate::outcome::{Done, Failure, Outcome, complain, reason};
+use crate::outcome::{Done, Failure, Outcome, complain, pretty, reason};
 use crate::{file, stats};
 use callsieve::check::disassemble;
 use callsieve::policy::Policy;
@@ -46,8 +46,8 @@ enum StageWord {
 /// Compile a profile to a filter, and prove them equal
 ///
 /// The default format is the raw array of struct sock_filter that bwrap --seccomp, minijail, nsjail and seccomp(2) take.
-/// FILE is replaced in one step, and only if everything went well. The same profile and options give the same bytes on
-/// every machine.
+/// FILE is replaced in one step, and only if everything went well. With --arch the same profile and options give the same
+/// bytes on every machine.
 ///
 /// Warnings about the profile go to standard error; check prints the notes as well.
 #[derive(Debug, Args)]
@@ -96,6 +96,7 @@ pub fn execute(options: &Options) -> Outcome {
         None => write_filter(options, &options.filter.compile(&source.name, &policy)?, &policy, format),
     };
     match file {
+        Some("") => Err(Failure::new("the name of the output file is empty (-o)")),
         Some(file) => match file::replace(file, &output) {
             Ok(()) => Ok(Done::default()),
             Err(error) => Err(Failure::new(format!("cannot write {file}: {}", reason(&error)))),
@@ -109,7 +110,7 @@ fn write_filter(options: &Options, filter: &Filter, policy: &Policy, format: For
     let text = match format {
         Format::Bpf => return filter.to_bytes(),
         Format::Text => disassemble(filter.program(), filter.endian()).with_header(filter.program()).to_string(),
-        Format::Json => format!("{:#}\n", to_json(&export, filter, policy)),
+        Format::Json => format!("{}\n", pretty(&to_json(&export, filter, policy))),
         Format::C => c_header(&export),
         Format::Rust => rust_source(&export),
         Format::Dot => options.filter.compiler().stage(policy, Stage::Code, Picture::Dot),

@@ -38,7 +38,7 @@ impl Export<'_> {
     fn lines(&self) -> impl Iterator<Item = (callsieve::bpf::Insn, String)> + '_ {
         let listing = disassemble(self.program, self.endian);
         let text = move |pc| listing.instruction(pc).unwrap_or_default().trim_end().to_owned();
-        self.program.as_insns().iter().enumerate().map(move |(pc, &insn)| (insn, format!("{pc}: {}", text(pc))))
+        self.program.as_insns().iter().enumerate().map(move |(pc, &insn)| (insn, format!("{pc:>4}  {}", text(pc))))
     }
 }
 
@@ -65,7 +65,11 @@ pub fn c_header(export: &Export) -> String {
         export.program.len(),
     );
     for (insn, line) in export.lines() {
-        let _ = writeln!(text, "\t{{ {:#04x}, {}, {}, {:#010x} }}, /* {line} */", insn.code, insn.jt, insn.jf, insn.k);
+        let _ = writeln!(
+            text,
+            "\t{{ {:#04x}, {:>3}, {:>3}, {:#010x} }}, /* {line} */",
+            insn.code, insn.jt, insn.jf, insn.k
+        );
     }
     text.push_str("};\n\n#endif\n");
     text
@@ -83,8 +87,11 @@ pub fn rust_source(export: &Export) -> String {
         export.purpose(),
     );
     for (insn, line) in export.lines() {
-        let _ =
-            writeln!(text, "    Insn::new({:#04x}, {}, {}, {:#010x}), // {line}", insn.code, insn.jt, insn.jf, insn.k);
+        let _ = writeln!(
+            text,
+            "    Insn::new({:#04x}, {:>3}, {:>3}, {:#010x}), // {line}",
+            insn.code, insn.jt, insn.jf, insn.k
+        );
     }
     text.push_str("]);\n");
     text

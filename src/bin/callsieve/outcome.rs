@@ -3,7 +3,9 @@
 //! A subcommand builds its whole result first. So a failure leaves standard output empty, and a result that fails half
 //! way cannot be mistaken for a complete one.
 
-use std::io::{ErrorKind, Write};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 /// Something was found: a difference, a doubtful place, a denial.
@@ -25,8 +27,8 @@ impl Done {
     }
 
     /// A JSON value with exit status 0.
-    pub fn json(value: &serde_json::Value) -> Self {
-        Self::text(format!("{value:#}\n"))
+    pub fn json(value: &Value) -> Self {
+        Self::text(format!("{}\n", pretty(value)))
     }
 
     /// The same with [`FOUND`] as the exit status if something was found.
@@ -94,7 +96,43 @@ pub fn reason(error: &std::io::Error) -> String {
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
-/// Says in one line that a profile has findings, which `check` prints in full.
+/// JSON for machines that people can read as well: a list of plain values stands in one line.
+pub fn pretty(value: &Value) -> String {
+    let mut text = String::new();
+    write_json(&mut text, value, 0);
+    text
+}
+
+fn write_json(text: &mut String, value: &Value, depth: usize) {
+    let line = |depth: usize| format!("\n{}", "  ".repeat(depth));
+    match value {
+        Value::Array(items) if items.iter().any(|item| item.is_array() || item.is_object()) => {
+            for (index, item) in items.iter().enumerate() {
+                text.push_str(if index == 0 { "[" } else { "," });
+                text.push_str(&line(depth + 1));
+                write_json(text, item, depth + 1);
+            }
+            text.push_str(&line(depth));
+            text.push(']');
+        }
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+            let _ = write!(text, "[{}]", items.join(", "));
+        }
+        Value::Object(fields) if !fields.is_empty() => {
+            for (index, (key, field)) in fields.iter().enumerate() {
+                text.push_str(if index == 0 { "{" } else { "," });
+                let _ = write!(text, "{}{}: ", line(depth + 1), Value::from(key.as_str()));
+                write_json(text, field, depth + 1);
+            }
+            text.push_str(&line(depth));
+            text.push('}');
+        }
+        plain => text.push_str(&plain.to_string()),
+    }
+}
+
+/// A number with its word, such as `2 warnings`.
 pub fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }

@@ -5,7 +5,8 @@ use crate::filter::read_program;
 use crate::outcome::{Done, Failure, Outcome, count};
 use crate::simulate::called;
 use crate::values;
-use callsieve::bpf::Action;
+use callsieve::arch::Arch;
+use callsieve::bpf::{Action, SyscallData};
 use callsieve::check::{Counterexample, Proof, ProveError, prove};
 use clap::Args;
 use serde_json::{Value, json};
@@ -83,15 +84,22 @@ fn different(example: &Counterexample) -> Value {
     })
 }
 
+/// The ABI of a call that the profile does not list.
+fn unlisted(call: &SyscallData) -> Option<Arch> {
+    let is_x32 = call.arch == Arch::X32.audit() && call.nr & Arch::X32_BIT != 0;
+    if is_x32 { Some(Arch::X32) } else { Arch::ALL.into_iter().find(|arch| arch.audit() == call.arch) }
+}
+
 fn to_text(example: &Counterexample) -> String {
     let call = &example.call;
     let args: Vec<_> = call.args.iter().map(|&value| values::shown(value)).collect();
-    let (whose, who) = match example.arch {
-        Some(arch) => (called(arch, call.nr), arch.to_string()),
-        None => (
-            format!("call {}", values::shown(call.nr.into())),
-            format!("architecture {:#x}, which the profile does not list", call.arch),
-        ),
+    let (whose, who) = match (example.arch, unlisted(call)) {
+        (Some(arch), _) => (called(arch, call.nr), arch.to_string()),
+        (None, Some(arch)) => (called(arch, call.nr), format!("{arch}, which the profile does not list")),
+        (None, None) => {
+            let who = format!("an unknown architecture ({:#x})", call.arch);
+            (format!("call {}", values::shown(call.nr.into())), who)
+        }
     };
     let mut text = format!("they differ: {whose}({}) on {who}\n", args.join(", "));
     let got = Action::as_kernel(example.got);

@@ -109,32 +109,53 @@ fn wrap(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-/// What a program answers to the known calls of an ABI: by action, and apart those where arguments count.
-fn by_action(subject: &Subject, arch: Arch) -> (BTreeMap<Action, Vec<&'static str>>, Vec<&'static str>) {
-    let (mut actions, mut conditional) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
-    for (nr, name) in arch.syscalls() {
-        let call = SyscallData { nr, arch: arch.audit(), ..SyscallData::default() };
-        let run = simulate(&subject.program, &call, subject.endian);
-        // Everything behind the number and the architecture is the instruction pointer or an argument.
-        let insns = run.path.iter().filter_map(|&pc| subject.program.as_insns().get(pc));
-        if insns.into_iter().any(|insn| insn.code == opcode::LD_W_ABS && insn.k > SyscallData::ARCH) {
-            conditional.push(name);
-        } else {
-            actions.entry(run.action()).or_default().push(name);
+/// What a program answers to the calls of an ABI.
+struct Answers {
+    /// To a number that no call has; `None` if that depends on more than the number.
+    default: Option<Action>,
+    /// To the known calls.
+    actions: BTreeMap<Action, Vec<&'static str>>,
+    /// Calls where arguments count.
+    conditional: Vec<&'static str>,
+}
+
+impl Answers {
+    fn of(subject: &Subject, arch: Arch) -> Self {
+        let (mut actions, mut conditional) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
+        for (nr, name) in arch.syscalls() {
+            match answer(subject, arch, nr) {
+                Some(action) => actions.entry(action).or_default().push(name),
+                None => conditional.push(name),
+            }
         }
+        for names in actions.values_mut() {
+            names.sort_unstable();
+        }
+        conditional.sort_unstable();
+        // Far beyond every table, and with the bit of x32 where numbers have it.
+        Self { default: answer(subject, arch, arch.number_base() | 0x3fff_ffff), actions, conditional }
     }
-    (actions, conditional)
+}
+
+/// The answer to a call whatever its arguments are, or `None` if they count.
+fn answer(subject: &Subject, arch: Arch, nr: u32) -> Option<Action> {
+    let call = SyscallData { nr, arch: arch.audit(), ..SyscallData::default() };
+    let run = simulate(&subject.program, &call, subject.endian);
+    // Everything behind the number and the architecture is the instruction pointer or an argument.
+    let mut insns = run.path.iter().filter_map(|&pc| subject.program.as_insns().get(pc));
+    let looks = insns.any(|insn| insn.code == opcode::LD_W_ABS && insn.k > SyscallData::ARCH);
+    (!looks).then(|| run.action())
 }
 
 fn summarise(text: &mut String, subject: &Subject, arch: Arch) {
-    let (actions, conditional) = by_action(subject, arch);
-    let _ = writeln!(text, "{arch}");
-    for (action, mut names) in actions.into_iter().rev() {
-        names.sort_unstable();
+    let answers = Answers::of(subject, arch);
+    let default = answers.default.map_or_else(|| "what arguments tell".to_owned(), |action| action.to_string());
+    let _ = writeln!(text, "{arch}: {default} by default");
+    for (action, names) in answers.actions.iter().rev().filter(|(action, _)| Some(**action) != answers.default) {
         wrap(text, &format!("  {action}: {}", names.join(" ")));
     }
-    if !conditional.is_empty() {
-        wrap(text, &format!("  depending on arguments: {}", conditional.join(" ")));
+    if !answers.conditional.is_empty() {
+        wrap(text, &format!("  depending on arguments: {}", answers.conditional.join(" ")));
     }
 }
 
@@ -143,9 +164,14 @@ fn to_json(subject: &Subject) -> Value {
     let listing = disassemble(&subject.program, subject.endian);
     let lines = (0..subject.program.len()).map(|pc| listing.instruction(pc).unwrap_or_default().trim_end().to_owned());
     let summary = subject.arches.iter().map(|&arch| {
-        let (actions, conditional) = by_action(subject, arch);
-        let actions = actions.into_iter().map(|(action, names)| (action.to_string(), json!(names))).collect();
-        (arch.to_string(), json!({ "actions": Value::Object(actions), "depending_on_arguments": conditional }))
+        let answers = Answers::of(subject, arch);
+        let actions = answers.actions.into_iter().map(|(action, names)| (action.to_string(), json!(names))).collect();
+        let value = json!({
+            "default": answers.default.map(|action| action.to_string()),
+            "actions": Value::Object(actions),
+            "depending_on_arguments": answers.conditional,
+        });
+        (arch.to_string(), value)
     });
     json!({
         "name": subject.name,

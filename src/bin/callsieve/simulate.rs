@@ -91,8 +91,7 @@ fn registers(args: &[u64], arch: Arch) -> Result<[u64; 6], Failure> {
         return Err(Failure::new(format!("{} are given, a system call has at most 6", count(args.len(), "argument"))));
     }
     for (index, (register, &value)) in registers.iter_mut().zip(args).enumerate() {
-        let (as_i32, as_u32) = (i32::try_from(value.cast_signed()), u32::try_from(value));
-        *register = match (as_u32, as_i32) {
+        *register = match (u32::try_from(value), i32::try_from(value.cast_signed())) {
             _ if arch.has_64bit_args() => value,
             (Ok(value), _) => value.into(),
             (_, Ok(negative)) => negative.cast_unsigned().into(),
