@@ -109,7 +109,17 @@ impl Compiler {
     fn stages(&self, policy: &Policy) -> Stages {
         let built = graph::build(policy);
         let known = weights::weights(policy, &built, self.level.shares());
-        finish(policy, built, &known, self.level.params())
+        let mut best: Option<(Lowered, Vec<Insn>)> = None;
+        for params in self.level.params() {
+            let (lowered, insns) = finish(policy, &built, &known, params);
+            // A program that takes more steps has to be shorter by more than one in 32 instructions.
+            if best.as_ref().is_none_or(|(_, best)| insns.len() + insns.len() / 32 < best.len()) {
+                best = Some((lowered, insns));
+            }
+        }
+        // Every level has parameters.
+        let (lowered, insns) = best.unwrap_or_else(|| finish(policy, &built, &known, Params::default()));
+        Stages { built, lowered, insns }
     }
 }
 
@@ -121,11 +131,11 @@ struct Stages {
     insns: Vec<Insn>,
 }
 
-fn finish(policy: &Policy, built: graph::Built, known: &[Shares], params: Params) -> Stages {
-    let lowered = opt::lower(&built, known, params);
+fn finish(policy: &Policy, built: &graph::Built, known: &[Shares], params: Params) -> (Lowered, Vec<Insn>) {
+    let lowered = opt::lower(built, known, params);
     let flow = Flow::of(&lowered.code, lowered.root, known);
     let insns = emit::emit(&lowered.code, lowered.root, &flow, policy.endian());
-    Stages { built, lowered, insns }
+    (lowered, insns)
 }
 
 /// A program that is proven equal to a policy over all possible inputs, with its figures.

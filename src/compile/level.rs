@@ -2,6 +2,7 @@
 
 use super::weights::Importance;
 use crate::opt::Params;
+use alloc::vec::Vec;
 
 /// What a filter shall be good for. Every level means the same; they differ in length and in the number of instructions
 /// that a call executes.
@@ -34,11 +35,18 @@ impl Level {
         }
     }
 
-    pub(super) fn params(self) -> Params {
+    /// The ways to search; the first that is about as short as any is taken.
+    pub(super) fn params(self) -> Vec<Params> {
+        let usual = Params::default();
         match self {
-            Self::Size => Params { size_price: 100, ..Params::default() },
-            Self::Balanced | Self::Speed | Self::Cached => Params::default(),
-            Self::Fast => Params { max_runs: 0, ..Params::default() },
+            Self::Size => Vec::from([
+                Params { size_price: 300, few: 6, ..usual },
+                Params { size_price: 300, few: 8, few_values: 10, ..usual },
+                Params { size_price: 5000, few: 10, few_values: 10, ..usual },
+            ]),
+            Self::Balanced | Self::Cached => Vec::from([usual]),
+            Self::Speed => Vec::from([Params { hot: 6, ..usual }]),
+            Self::Fast => Vec::from([Params { max_runs: 0, ..usual }]),
         }
     }
 }

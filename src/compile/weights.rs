@@ -1,6 +1,7 @@
 //! How much each call counts.
 
 use super::mix::MIX;
+use crate::arch::Arch;
 use crate::bpf::Action;
 use crate::code::Shares;
 use crate::graph::{Built, Node};
@@ -35,13 +36,28 @@ enum Kind {
 pub(super) fn weights(policy: &Policy, built: &Built, importance: Importance) -> Vec<Shares> {
     let mut all = BTreeMap::new();
     for (rank, section) in policy.sections.iter().enumerate() {
-        // In units of a thousandth of a thousandth of a call; 8, 2 and then 1 parts for the ABIs.
-        let scale = [8 << 30, 2 << 30].get(rank).copied().unwrap_or(1_u64 << 30);
-        for share in of_section(section, built, importance, scale) {
+        // Whoever calls through a second ABI is no server of the kind that was counted.
+        let importance = if rank == 0 {
+            importance
+        } else {
+            Importance { any: importance.any + importance.mix, mix: 0, ..importance }
+        };
+        for share in of_section(section, built, importance, scale(rank, section.arch)) {
             all.entry((share.token, share.nr)).or_insert(share);
         }
     }
     all.into_values().collect()
+}
+
+/// What an ABI counts: first come the calls of the machine's own. Hardly anything is built for x32.
+const fn scale(rank: usize, arch: Arch) -> u64 {
+    const ONE: u64 = 1 << 30;
+    match (rank, arch) {
+        (0, _) => 8 * ONE,
+        (_, Arch::X32) => ONE / 8,
+        (1, _) => 2 * ONE,
+        _ => ONE,
+    }
 }
 
 fn of_section(section: &Section, built: &Built, importance: Importance, scale: u64) -> Vec<Shares> {

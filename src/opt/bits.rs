@@ -98,8 +98,12 @@ impl Numbers {
         let mut mask = low & low.wrapping_neg();
         while mask != 0 {
             let rest = mask & (mask - 1);
-            sets[mask as usize] = sets[rest as usize] | sets[(mask ^ rest) as usize];
-            consider(mask, sets[mask as usize]);
+            let (less, bit) = (sets[rest as usize], sets[(mask ^ rest) as usize]);
+            sets[mask as usize] = less | bit;
+            // With one bit less the same numbers would be told apart.
+            if rest == 0 || less | bit != less && less | bit != bit {
+                consider(mask, less | bit);
+            }
             mask = mask.wrapping_sub(low) & low;
         }
         for mask in (COMBINED..32).map(|bit| 1 << bit).filter(|bit| differ & bit != 0) {
@@ -125,7 +129,12 @@ impl Numbers {
     }
 
     fn weight(&self, set: u32) -> u64 {
-        self.listed().filter(|(at, _)| set >> at & 1 == 1).map(|(_, number)| number.2).sum()
+        let (mut left, mut sum) = (set, 0);
+        while left != 0 {
+            sum += self.list[left.trailing_zeros() as usize].2;
+            left &= left - 1;
+        }
+        sum
     }
 
     fn cost(&self, set: u32, price: u64) -> Option<u64> {

@@ -1,6 +1,7 @@
 //! The whole graph, from its leaves to its root.
 
-use super::runs::{Run, runs, weigh_numbers, weigh_values};
+use super::fold::{self, Folded};
+use super::runs::{Run, runs, split_hot, weigh_numbers, weigh_values};
 use super::{Params, cube, search, split};
 use crate::code::{Code, CodeId, Held, Input, Op, Shares, Step};
 use crate::graph::{Built, Node, NodeId, Piece, Word};
@@ -42,6 +43,9 @@ pub(crate) fn lower(built: &Built, known: &[Shares], params: Params) -> Lowered 
     let root = entries[built.root.index()].unwrap_or_else(|| code.ret(crate::bpf::Action::KillProcess));
     Lowered { code, root, entries, states }
 }
+
+/// Switches over values with fewer runs are searched more closely.
+const SMALL: usize = 30;
 
 struct Lowering<'a> {
     built: &'a Built,
@@ -94,8 +98,51 @@ impl Lowering<'_> {
         }
         self.measure();
         let mut runs = runs(starts);
-        self.weigh(id, word, &mut runs);
+        let known = self.known(id, word);
+        if word == Word::Nr
+            && let Some(folded) = fold::folded(&runs)
+        {
+            return self.fold(held, folded, &known);
+        }
+        match word {
+            Word::Arch => weigh_numbers(&mut runs, &known),
+            Word::Nr => {
+                split_hot(&mut runs, &known, self.params.hot);
+                weigh_numbers(&mut runs, &known);
+            }
+            Word::Low(_) | Word::High(_) => {
+                weigh_values(&mut runs, |class| self.depth.get(class.index()).copied().unwrap_or(0));
+            }
+        }
         self.tree(held, &runs)
+    }
+
+    /// A switch whose numbers with bit 30 mostly do as those without.
+    fn fold(&mut self, held: Held, mut folded: Folded, known: &[Shares]) -> CodeId {
+        split_hot(&mut folded.all, known, self.params.hot);
+        weigh_numbers(&mut folded.all, known);
+        let upper = known.iter().filter(|share| share.nr & fold::BIT != 0);
+        let upper: Vec<_> = upper.map(|share| Shares { nr: share.nr & !fold::BIT, ..*share }).collect();
+        weigh_numbers(&mut folded.differences, &upper);
+        let mut all = core::mem::take(&mut folded.all);
+        let params = self.params;
+        if all.len().max(folded.differences.len()) > params.max_runs {
+            let below = fold::below(&all);
+            let base = split::split(&mut self.code, held, &all[..below]);
+            let upper = folded.upper(&mut self.code, held, base, |code, runs| split::split(code, held, runs));
+            all[below].class = upper;
+            return split::split(&mut self.code, held, &all);
+        }
+        let found = search::search(&all, params);
+        let base = found.part(&mut self.code, held, fold::below(&all), CodeId::LATER);
+        let mut states = found.states();
+        let upper = folded.upper(&mut self.code, held, base, |code, runs| {
+            let found = search::search(runs, params);
+            states += found.states();
+            found.tree(code, held)
+        });
+        self.states += states;
+        found.part(&mut self.code, held, all.len(), upper)
     }
 
     /// The best tree for weighted runs.
@@ -107,7 +154,8 @@ impl Lowering<'_> {
             return self.search(runs, self.params).tree(&mut self.code, held);
         }
         // Values weigh about the same, so heavy ones say nothing.
-        let params = Params { heavy: 0, ..self.params };
+        let more = if runs.len() < SMALL { 2 } else { 0 };
+        let params = Params { heavy: 0, few: self.params.few_values + more, ..self.params };
         let found = self.search(runs, params);
         let Some(cube) = cube::cube(runs) else { return found.tree(&mut self.code, held) };
         let rest = self.search(&cube.rest, params);
@@ -124,25 +172,22 @@ impl Lowering<'_> {
         found
     }
 
-    fn weigh(&self, id: NodeId, word: Word, runs: &mut [Run]) {
+    /// The weights of numbers or architectures at a switch.
+    fn known(&self, id: NodeId, word: Word) -> Vec<Shares> {
         match word {
             Word::Arch => {
                 let by_token = |&(token, _): &(u32, NodeId)| {
                     let weight = self.of_token(token).iter().map(|share| share.weight).sum();
                     Shares { token, nr: token, weight }
                 };
-                let tokens: Vec<_> = self.built.arches.iter().map(by_token).collect();
-                weigh_numbers(runs, &tokens);
+                self.built.arches.iter().map(by_token).collect()
             }
             Word::Nr => {
                 // Architectures with the same numbers may share a switch.
                 let users = self.built.arches.iter().filter(|arch| arch.1 == id);
-                let known: Vec<Shares> = users.flat_map(|arch| self.of_token(arch.0)).copied().collect();
-                weigh_numbers(runs, &known);
+                users.flat_map(|arch| self.of_token(arch.0)).copied().collect()
             }
-            Word::Low(_) | Word::High(_) => {
-                weigh_values(runs, |class| self.depth.get(class.index()).copied().unwrap_or(0));
-            }
+            Word::Low(_) | Word::High(_) => Vec::new(),
         }
     }
 

@@ -36,6 +36,27 @@ pub(super) fn runs(starts: impl IntoIterator<Item = (u32, CodeId)>) -> Vec<Run> 
     runs
 }
 
+/// Gives the heaviest numbers, at most `most`, runs of their own, so that they can be asked first.
+pub(super) fn split_hot(runs: &mut Vec<Run>, known: &[Shares], most: usize) {
+    if most == 0 {
+        return;
+    }
+    let sum: u64 = known.iter().map(|share| share.weight).sum();
+    let mut hot: Vec<&Shares> = known.iter().filter(|share| share.weight > sum / 50).collect();
+    hot.sort_by_key(|share| core::cmp::Reverse(share.weight));
+    for share in hot.into_iter().take(most) {
+        let at = runs.partition_point(|run| run.last < share.nr);
+        let run = runs[at];
+        let before = (run.first < share.nr).then(|| Run { last: share.nr - 1, ..run });
+        let after = (run.last > share.nr).then(|| Run { first: share.nr + 1, ..run });
+        let own = Run { first: share.nr, last: share.nr, ..run };
+        // What is not made yet stays whole.
+        if run.class != CodeId::LATER {
+            runs.splice(at..=at, before.into_iter().chain([own]).chain(after));
+        }
+    }
+}
+
 /// Weighs runs of numbers: known ones by their share, all others by almost nothing, but never by nothing at all, or they
 /// would end in long chains.
 pub(super) fn weigh_numbers(runs: &mut [Run], known: &[Shares]) {

@@ -25,9 +25,9 @@ use crate::code::{Code, CodeId, Held, Op};
 use alloc::vec::Vec;
 
 /// Windows with removed runs that one search may visit.
-const STATES: usize = 12_000;
+const STATES: usize = 6_000;
 /// Heavy numbers that may be removed from one window.
-const HEAVY_REMOVED: u32 = 5;
+const HEAVY_REMOVED: u32 = 4;
 /// Removed runs are bits of one integer.
 const MOST_RUNS: usize = 128;
 
@@ -39,17 +39,23 @@ pub(super) struct Found<'a> {
 
 /// Finds the cheapest tree for at least one run.
 pub(super) fn search(runs: &[Run], params: Params) -> Found<'_> {
-    let mut few = if runs.len() > MOST_RUNS { 0 } else { params.few };
+    let mut params = params;
+    if runs.len() > MOST_RUNS {
+        params.few = 0;
+        params.heavy = 0;
+    }
     let mut states = 0;
     loop {
-        let mut search = Search::new(runs, params, few);
+        let mut search = Search::new(runs, params);
         let done = search.fill();
         states += search.removed.len();
         if done.is_some() {
             search.states = states + runs.len() * (runs.len() + 1) / 2;
             return Found { search };
         }
-        few = few.saturating_sub(2);
+        // Less at every attempt; without equality tests no run is removed and the budget is not touched.
+        params.heavy = 0;
+        params.few = params.few.saturating_sub(2);
     }
 }
 
@@ -110,7 +116,6 @@ struct Search<'a> {
     runs: &'a [Run],
     params: Params,
     price: u64,
-    few: usize,
     /// Sums over the runs before each one: weights, changes of class, numbers (cut).
     weights: Vec<u64>,
     changes: Vec<u32>,
@@ -150,7 +155,7 @@ impl Window {
 }
 
 impl<'a> Search<'a> {
-    fn new(runs: &'a [Run], params: Params, few: usize) -> Self {
+    fn new(runs: &'a [Run], params: Params) -> Self {
         let (mut weights, mut changes, mut numbers) = (Vec::from([0]), Vec::from([0]), Vec::from([0]));
         let mut sums = (0_u64, 0_u32, 0_u32);
         for (x, run) in runs.iter().enumerate() {
@@ -165,7 +170,6 @@ impl<'a> Search<'a> {
             runs,
             params,
             price: price(params),
-            few,
             weights,
             changes,
             numbers,
@@ -265,7 +269,7 @@ impl<'a> Search<'a> {
     }
 
     fn try_points(&mut self, window: Window, weight: u64, groups: usize, best: &mut Entry) -> Option<()> {
-        if self.few == 0 {
+        if self.params.few == 0 {
             return Some(());
         }
         // A number this heavy deserves a test of its own anywhere; 0 says that none does.
@@ -278,7 +282,7 @@ impl<'a> Search<'a> {
         for right in around {
             let run = &runs[x];
             let island = runs[left].class == runs[right].class;
-            if run.is_single() && (groups <= self.few || island && run.weight >= heavy) {
+            if run.is_single() && (groups <= self.params.few || island && run.weight >= heavy) {
                 let cost = self.cost(window.i, window.j, window.removed | 1 << x)?;
                 if cost < best.cost {
                     *best = Entry { cost, choice: Choice::Eq(narrow(x)) };
