@@ -434,7 +434,9 @@ proptest! {
         let Ok(policy) = build(&rules).resolve(&X86_64.semantics(Semantics::Oci)) else { return Ok(()) };
         for rules in policy.sections.iter().flat_map(|section| section.calls.values()) {
             let mut rules = rules.clone();
-            rules.iter_mut().for_each(|rule| rule.narrower.clear());
+            for rule in &mut rules {
+                rule.narrower.clear();
+            }
             let pairs = conflict::find_narrower(&mut rules, &mut Work::new()).unwrap();
             for overlap in conflict::overlaps(&rules, pairs.into_iter(), &mut Work::new()).unwrap() {
                 let (first, second) = (&rules[overlap.first], &rules[overlap.second]);
