@@ -206,6 +206,15 @@ fn commands_that_cannot_be_started() {
         assert_eq!((status.code(), text(&stderr)), (Some(expected), format!("callsieve: {message}\n")));
         assert!(stdout.is_empty());
     }
+    // A profile that denies write keeps the child from telling what is wrong.
+    let silent =
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["write"], "action": "SCMP_ACT_ERRNO"}]}"#;
+    let mut command = callsieve(["run", "--profile"]);
+    command.arg(scratch.file("silent.json", silent)).arg("--").arg(&script);
+    let Output { status: ended, stderr, .. } = command.output().unwrap();
+    let why = "it was not executed, and the reason is lost, because the profile denies write";
+    let expected = format!("callsieve: cannot run {}: {why}\n", shown(&script));
+    assert_eq!((ended.code(), text(&stderr)), (Some(126), expected));
     // What is found behind something that cannot be executed counts.
     let path = format!("{}:{}", shown(&scratch.0), std::env::var("PATH").unwrap());
     scratch.file("true", "");

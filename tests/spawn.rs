@@ -5,8 +5,8 @@
 
 mod common;
 
-use callsieve::bpf::Action;
-use callsieve::kernel::{self, Install, InstallError, SpawnError};
+use callsieve::bpf::{Action, Insn, SyscallData, opcode};
+use callsieve::kernel::{self, Install, InstallError, SpawnError, WaitError};
 use common::{kernel_has_filters, only};
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
@@ -46,4 +46,33 @@ fn failing_to_start_is_told_from_failing_to_install() {
     let flags = Install::new().via_prctl(true).log(true);
     let start = kernel::spawn(shell("exit 0"), &allow, flags);
     assert!(matches!(start, Err(SpawnError::Install(InstallError::FlagsNeedSeccomp { .. }))));
+}
+
+/// A filter that denies a call and write(2), so that the child cannot say that exec failed.
+fn speechless(nr: libc::c_long, action: Action) -> callsieve::bpf::Program {
+    common::program(&[
+        Insn::stmt(opcode::LD_W_ABS, SyscallData::NR),
+        Insn::new(opcode::JEQ_K, 2, 0, common::number(nr)),
+        Insn::new(opcode::JEQ_K, 1, 0, common::number(libc::SYS_write)),
+        Insn::stmt(opcode::RET_K, Action::Allow.to_raw()),
+        Insn::stmt(opcode::RET_K, action.to_raw()),
+    ])
+}
+
+#[test]
+fn a_child_that_cannot_tell_why_it_failed() {
+    if !kernel_has_filters("a_child_that_cannot_tell_why_it_failed") {
+        return;
+    }
+    for action in [Action::Errno(1), Action::KillProcess] {
+        let filter = speechless(libc::SYS_execve, action);
+        let mut command = shell("exit 0");
+        command.stderr(Stdio::null());
+        let mut child = kernel::spawn(command, &filter, Install::new()).unwrap();
+        assert!(matches!(kernel::wait(&mut child), Err(WaitError::NeverExecuted(_))), "{action}");
+        // The same filter with another call: the program runs, and its status arrives.
+        let filter = speechless(libc::SYS_getppid, Action::Errno(1));
+        let mut child = kernel::spawn(shell("exit 3"), &filter, Install::new()).unwrap();
+        assert_eq!(kernel::wait(&mut child).unwrap().code(), Some(3));
+    }
 }

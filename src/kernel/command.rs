@@ -1,7 +1,8 @@
 //! Starting a program under a filter.
 #![allow(unsafe_code)]
 //! Safety: what runs between fork and exec is [`Install::install`] alone, which is async-signal-safe and allocates
-//! nothing. The dispositions of signals are changed to SIG_IGN and back, never to code.
+//! nothing. The dispositions of signals are changed to SIG_IGN and back, never to code. Waiting writes to one struct that
+//! outlives the call.
 
 use super::error::InstallError;
 use super::install::Install;
@@ -27,8 +28,9 @@ pub enum SpawnError {
 /// Starts a program under a filter: fork, install in the child, exec. The calling process is not filtered.
 ///
 /// The filter sees everything that the child does after the installing, execve(2) first. If that fails, the child
-/// reports it through a pipe; a filter that denies write(2) as well then leaves only a child that ends by SIGABRT or by
-/// the filter, and no error here. So find the program first, and see that [`Policy::decide`] allows execve.
+/// reports it through a pipe. A filter that denies write(2) as well, or kills, makes that impossible: then there is no
+/// error here, and [`wait`] gives [`WaitError::NeverExecuted`]. So find the program first, and see that
+/// [`Policy::decide`] allows execve.
 ///
 /// [`Policy::decide`]: crate::policy::Policy::decide
 ///
@@ -76,14 +78,57 @@ fn decode(code: i32, install: Install, program: &Program) -> Option<InstallError
     })
 }
 
-/// Waits for a child as a shell does: SIGINT and SIGQUIT from the terminal reach the child as well, and it decides what
-/// they mean, so until it ends this process ignores them. See system(3).
+/// Why there is no exit status of a program.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The child ended before it became the program, and the filter kept it from telling why: execve(2) failed or was
+    /// denied.
+    #[error("the program was never executed, and the filter kept its process from telling why ({0})")]
+    NeverExecuted(ExitStatus),
+    /// The child could not be waited for.
+    #[error("cannot wait for the program: {0}")]
+    Wait(#[source] io::Error),
+}
+
+/// Waits for a child of [`spawn`] as a shell does: SIGINT and SIGQUIT from the terminal reach the child as well, and it
+/// decides what they mean, so until it ends this process ignores them. See system(3).
 ///
 /// Dispositions of signals belong to the whole process; other threads should not change these two meanwhile.
-pub fn wait(child: &mut Child) -> io::Result<ExitStatus> {
+pub fn wait(child: &mut Child) -> Result<ExitStatus, WaitError> {
     let _interrupt = Ignored::new(libc::SIGINT);
     let _quit = Ignored::new(libc::SIGQUIT);
-    child.wait()
+    // As long as the child has not been waited for, its number stays its own. If that cannot be had, because it has been
+    // waited for before, the standard library knows the status, or why there is none.
+    let executed = wait_unreaped(child.id()).is_err() || has_executed(child.id());
+    let status = child.wait().map_err(WaitError::Wait)?;
+    if executed { Ok(status) } else { Err(WaitError::NeverExecuted(status)) }
+}
+
+/// Waits until a child has ended, and leaves it waitable.
+fn wait_unreaped(pid: u32) -> io::Result<()> {
+    loop {
+        // SAFETY: all zero is a value of this struct of numbers.
+        let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
+        // SAFETY: the kernel writes exactly this struct, which lives until the call is over.
+        let answer = unsafe { libc::waitid(libc::P_PID, pid, &raw mut info, libc::WEXITED | libc::WNOWAIT) };
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            _ if answer == 0 => return Ok(()),
+            io::ErrorKind::Interrupted => {}
+            _ => return Err(error),
+        }
+    }
+}
+
+/// Whether a process has executed a program since it was forked: `PF_FORKNOEXEC` of the ninth field of proc_pid_stat(5)
+/// is gone. True if that cannot be read.
+fn has_executed(pid: u32) -> bool {
+    const PF_FORKNOEXEC: u32 = 0x40;
+    let text = std::fs::read_to_string(std::format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The second field is a name in brackets, which may hold anything.
+    let flags = text.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(6)?.parse::<u32>().ok());
+    flags.is_none_or(|flags| flags & PF_FORKNOEXEC == 0)
 }
 
 /// A signal that is ignored until this is dropped.
@@ -136,9 +181,18 @@ mod tests {
     }
 
     #[test]
+    fn this_process_has_executed() {
+        assert!(has_executed(std::process::id()));
+        assert!(has_executed(u32::MAX));
+    }
+
+    #[test]
     fn waiting_restores_the_signals() {
         let mut child = Command::new("/bin/sh").args(["-c", "kill -TERM $$"]).spawn().unwrap();
-        assert_eq!(wait(&mut child).unwrap().signal(), Some(libc::SIGTERM));
+        // Once more gives the same, as in the standard library.
+        for _ in 0..2 {
+            assert_eq!(wait(&mut child).unwrap().signal(), Some(libc::SIGTERM));
+        }
         let before = Ignored::new(libc::SIGINT).before;
         assert_eq!(Ignored::new(libc::SIGINT).before, before);
     }

@@ -37,7 +37,7 @@ mod raw;
 mod status;
 
 #[cfg(feature = "std")]
-pub use command::{SpawnError, spawn, wait};
+pub use command::{SpawnError, WaitError, spawn, wait};
 pub use error::InstallError;
 pub use flags::{FilterFlag, FilterFlags};
 pub use host::{Host, HostError, host, host_target};

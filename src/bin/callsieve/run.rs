@@ -8,7 +8,7 @@ use crate::values;
 use callsieve::Filter;
 use callsieve::arch::Arch;
 use callsieve::bpf::{Action, SyscallData};
-use callsieve::kernel::{self, Install, SpawnError};
+use callsieve::kernel::{self, Install, SpawnError, WaitError};
 use callsieve::policy::Policy;
 use clap::Args;
 use std::ffi::{OsStr, OsString};
@@ -125,8 +125,13 @@ fn start(command: Command, name: &OsStr, filter: &Filter, install: Install) -> R
         }
         error => Failure::new(error.to_string()).status(RUN_FAILED),
     })?;
-    let waited = kernel::wait(&mut child);
-    waited.map_err(|error| Failure::new(format!("cannot wait for {name}: {}", reason(&error))).status(RUN_FAILED))
+    kernel::wait(&mut child).map_err(|error| match error {
+        WaitError::NeverExecuted(_) => {
+            let why = "it was not executed, and the reason is lost, because the profile denies write";
+            Failure::new(format!("cannot run {name}: {why}")).status(NOT_EXECUTABLE)
+        }
+        error => Failure::new(error.to_string()).status(RUN_FAILED),
+    })
 }
 
 /// The exit status, or 128 and the signal.
