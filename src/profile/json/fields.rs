@@ -3,7 +3,7 @@
 use super::super::limits::MAX_LIST;
 use super::super::{Code, Dialect};
 use super::report::{Path, Report};
-use super::value::{Fields, Value, quote};
+use super::value::{Fields, Value};
 use super::words::suggest;
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -44,6 +44,8 @@ impl<'a, 'p> Object<'a, 'p> {
                 if dialect == Dialect::Oci && !value.is_null() {
                     report.error(Code::SupersetInOci, &place, superset_message());
                 }
+            } else if let Some(word) = keys.in_other_case(key) {
+                report.error(Code::UnknownKey, &place, in_other_case_message(word));
             } else if !keys.common.contains(&key.as_str()) {
                 report.warn_with(Code::UnknownKey, &place, || keys.unknown(key, &fields));
             }
@@ -56,14 +58,11 @@ impl<'a, 'p> Object<'a, 'p> {
         self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| *value).filter(|value| !value.is_null())
     }
 
-    /// The value of a key that has to be there.
+    /// The value of a key that has to be there. In other case it has been reported already.
     pub(super) fn required(&self, key: &str, what: &str, report: &mut Report) -> Option<Value<'a>> {
         let value = self.get(key);
-        if value.is_none() {
-            let other = self.fields.iter().find(|(name, _)| name != key && name.eq_ignore_ascii_case(key));
-            let hint = other.map(|(name, _)| format!("; {} does not count, because case matters", quote(name)));
-            let message = format!("missing: {what} is required{}", hint.unwrap_or_default());
-            report.error(Code::BadField, &self.path.key(key), message);
+        if value.is_none() && !self.fields.iter().any(|(name, _)| name != key && name.eq_ignore_ascii_case(key)) {
+            report.error(Code::BadField, &self.path.key(key), format!("missing: {what} is required"));
         }
         value
     }
@@ -104,19 +103,27 @@ impl<'a, 'p> Object<'a, 'p> {
 }
 
 impl Keys {
+    /// The key that this one is but for upper and lower case. Readers written in Go take it for that one, others ignore
+    /// it, and then conditions vanish: too dangerous for a warning.
+    fn in_other_case(&self, key: &str) -> Option<&'static str> {
+        let mut words = self.common.iter().chain(self.superset).copied();
+        words.find(|word| *word != key && word.eq_ignore_ascii_case(key))
+    }
+
     /// What to say about an unknown key. Of the keys that are there already none can have been meant, and a key with an
     /// underscore in front is a comment.
     fn unknown(&self, key: &str, fields: &Fields<'_>) -> String {
         let is_there = |word: &str| fields.iter().any(|(key, _)| key == word || key == "names" && word == "name");
         let absent = self.common.iter().chain(self.superset).copied().filter(|word| !is_there(word));
         match suggest(key, &absent).filter(|_| !key.starts_with('_')) {
-            Some(word) if word.eq_ignore_ascii_case(key) => {
-                format!("unknown key, ignored: case matters, but some readers take it for \"{word}\"; write it so")
-            }
             Some(word) => format!("unknown key, ignored (did you mean \"{word}\"?)"),
             None => String::from("unknown key, ignored"),
         }
     }
+}
+
+fn in_other_case_message(word: &str) -> String {
+    format!("some readers take this key for \"{word}\" and others ignore it; write \"{word}\"")
 }
 
 fn superset_message() -> &'static str {
