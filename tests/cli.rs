@@ -77,7 +77,7 @@ fn files(scratch: &Scratch) {
         let from = entry.unwrap().path();
         fs::copy(&from, directory.join(from.file_name().unwrap())).unwrap();
     }
-    for (file, arch) in [("filter.bpf", "x86_64"), ("filter-s390x.bpf", "s390x")] {
+    for (file, arch) in [("filter.bpf", "x86_64"), ("filter-s390x.bpf", "s390x"), ("filter-aarch64.bpf", "aarch64")] {
         let output = scratch.callsieve(&["compile", "tiny.json", "--arch", arch, "-o", file], Stdio::null());
         assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
     }

@@ -2,10 +2,10 @@
 
 use crate::common::{Source, TargetOptions};
 use crate::input::{CONTAINER_DEFAULT, Input};
-use crate::outcome::Failure;
+use crate::outcome::{Failure, complain};
 use crate::values;
 use callsieve::arch::Arch;
-use callsieve::bpf::{Endian, Program, VerifyError};
+use callsieve::bpf::{Endian, Program, VerifyError, opcode};
 use callsieve::policy::Policy;
 use callsieve::{Compiler, Filter, Level};
 use clap::{Args, ValueEnum};
@@ -88,6 +88,7 @@ impl FilterOptions {
         };
         let endian = arches.first().map_or(Endian::NATIVE, |arch| arch.endian());
         let program = program(input, endian)?;
+        mention_arch(&input.name, &program, &arches);
         Ok(Subject { name: input.name.clone(), program, arches, endian, policy: None })
     }
 }
@@ -108,6 +109,19 @@ impl Subject {
     /// The ABIs as a list.
     pub fn arch_list(&self) -> String {
         self.arches.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A raw filter does not say what it is for, but most compare the architecture. Tells if that is none of the assumed ABIs.
+fn mention_arch(name: &str, program: &Program, assumed: &[Arch]) {
+    let tests = |arch: &Arch| {
+        let mut insns = program.as_insns().iter();
+        insns.any(|insn| insn.code == opcode::JEQ_K && insn.k == arch.audit())
+    };
+    let tested: Vec<_> = Arch::ALL.iter().filter(|arch| tests(arch)).map(ToString::to_string).collect();
+    if !tested.is_empty() && !assumed.iter().any(tests) {
+        let tested = tested.join(",");
+        complain(&format!("{name} seems to be for {tested}; if so, say --arch {tested}"));
     }
 }
 
