@@ -22,6 +22,7 @@ mod weights;
 pub use error::{CompileError, Contributor};
 pub use level::Level;
 pub use report::{ArchReport, Report, Uncached};
+pub use weights::Weights;
 
 use crate::bpf::{Endian, Insn, MAX_INSNS, Program};
 use crate::check::Prover;
@@ -33,10 +34,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Compiles policies. The same policy and options always give the same bytes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Compiler {
     level: Level,
+    weights: Option<Weights>,
     prover: Prover,
 }
 
@@ -63,12 +65,18 @@ pub enum Picture {
 impl Compiler {
     /// A compiler with the default level, [`Level::Balanced`].
     pub const fn new() -> Self {
-        Self { level: Level::Balanced, prover: Prover::new() }
+        Self { level: Level::Balanced, weights: None, prover: Prover::new() }
     }
 
     /// What the filter shall be good for.
     pub const fn level(mut self, level: Level) -> Self {
         self.level = level;
+        self
+    }
+
+    /// How much each call counts, instead of what the level says.
+    pub fn weights(mut self, weights: Weights) -> Self {
+        self.weights = Some(weights);
         self
     }
 
@@ -108,20 +116,43 @@ impl Compiler {
 
     fn stages(&self, policy: &Policy) -> Stages {
         let built = graph::build(policy);
-        let known = weights::weights(policy, &built, self.level.shares());
+        let weights = self.weights.clone().unwrap_or(self.level.weights());
+        let mut known = weights::weights(policy, &built, &weights);
+        let (mut lowered, mut insns) = self.attempt(policy, &built, &known);
+        if let Some(aim) = weights.aim() {
+            let mut worst = report::longest(&insns);
+            for _ in 0..MOST_ATTEMPTS {
+                if worst <= aim {
+                    break;
+                }
+                report::press(&insns, &mut known, aim);
+                let (next, next_insns) = self.attempt(policy, &built, &known);
+                let longest = report::longest(&next_insns);
+                if longest < worst {
+                    (lowered, insns, worst) = (next, next_insns, longest);
+                }
+            }
+        }
+        Stages { built, lowered, insns }
+    }
+
+    /// The best of the ways to search that the level has.
+    fn attempt(&self, policy: &Policy, built: &graph::Built, known: &[Shares]) -> (Lowered, Vec<Insn>) {
         let mut best: Option<(Lowered, Vec<Insn>)> = None;
         for params in self.level.params() {
-            let (lowered, insns) = finish(policy, &built, &known, params);
+            let (lowered, insns) = finish(policy, built, known, params);
             // A program that takes more steps has to be shorter by more than one in 32 instructions.
             if best.as_ref().is_none_or(|(_, best)| insns.len() + insns.len() / 32 < best.len()) {
                 best = Some((lowered, insns));
             }
         }
         // Every level has parameters.
-        let (lowered, insns) = best.unwrap_or_else(|| finish(policy, &built, &known, Params::default()));
-        Stages { built, lowered, insns }
+        best.unwrap_or_else(|| finish(policy, built, known, Params::default()))
     }
 }
+
+/// Attempts to shorten the longest way.
+const MOST_ATTEMPTS: usize = 10;
 
 /// All stages of one compilation.
 #[derive(Debug)]

@@ -80,7 +80,9 @@ mod opt;
 pub mod policy;
 pub mod profile;
 
-pub use compile::{ArchReport, CompileError, Compiler, Contributor, Filter, Level, Picture, Report, Stage, Uncached};
+pub use compile::{
+    ArchReport, CompileError, Compiler, Contributor, Filter, Level, Picture, Report, Stage, Uncached, Weights,
+};
 
 pub use arch::Arch;
 pub use bpf::{Action, Program};

@@ -1,6 +1,6 @@
 //! What a filter shall be good for.
 
-use super::weights::Importance;
+use super::weights::Weights;
 use crate::opt::Params;
 use alloc::vec::Vec;
 
@@ -24,14 +24,13 @@ pub enum Level {
 }
 
 impl Level {
-    /// How the calls are weighed against each other, in thousandths.
-    pub(super) const fn shares(self) -> Importance {
-        const NONE: Importance = Importance { any: 0, allowed: 0, denied: 0, checked: 0, mix: 0 };
+    /// How the calls are weighed against each other, unless the caller says it.
+    pub(super) const fn weights(self) -> Weights {
         match self {
-            Self::Size => Importance { any: 1000, ..NONE },
-            Self::Balanced | Self::Fast => Importance { any: 500, mix: 500, ..NONE },
-            Self::Speed => Importance { any: 100, mix: 900, ..NONE },
-            Self::Cached => Importance { checked: 800, denied: 150, mix: 20, allowed: 30, ..NONE },
+            Self::Size => Weights::uniform(),
+            Self::Balanced | Self::Fast => Weights::mix(),
+            Self::Speed => Weights::shares(10, 0, 0, 0, 90),
+            Self::Cached => Weights::shares(0, 3, 15, 80, 2),
         }
     }
 

@@ -4,6 +4,7 @@ use super::{vectors, weights};
 use crate::arch::Arch;
 use crate::bpf::{Action, Insn, Program, SyscallData, opcode};
 use crate::check::{NotCacheable, Proof, emulate, evaluate};
+use crate::code::Shares;
 use crate::policy::{Policy, Section};
 use alloc::vec::Vec;
 use core::fmt;
@@ -139,21 +140,43 @@ fn of_call(program: &Program, policy: &Policy, section: &Section, nr: u32) -> Ca
     Call { mean: f64::from(steps) / f64::from(count.max(1)), worst, may_be_allowed: allowed.0 > 0 }
 }
 
-/// The longest way to a return, counted from the end because jumps lead forward.
-fn longest(insns: &[Insn]) -> u32 {
-    let mut below = alloc::vec![0_u32; insns.len()];
+/// The longest way from the start to a return.
+pub(super) fn longest(insns: &[Insn]) -> u32 {
+    ways(insns).first().copied().unwrap_or(0)
+}
+
+/// The longest way from each instruction to a return, counted from the end because jumps lead forward.
+fn ways(insns: &[Insn]) -> Vec<u32> {
+    let mut ways = alloc::vec![0_u32; insns.len()];
     for (pc, insn) in insns.iter().enumerate().rev() {
-        let at = |distance: u32| below.get(pc + 1 + distance as usize).copied().unwrap_or(0);
+        let at = |distance: u32| ways.get(pc + 1 + distance as usize).copied().unwrap_or(0);
         let next = match insn.code {
             opcode::RET_K | opcode::RET_A => 0,
             opcode::JA => at(insn.k),
             _ => at(insn.jt.into()).max(at(insn.jf.into())),
         };
-        if let Some(place) = below.get_mut(pc) {
+        if let Some(place) = ways.get_mut(pc) {
             *place = next + 1;
         }
     }
-    below.first().copied().unwrap_or(0)
+    ways
+}
+
+/// Gives calls whose longest way is above the aim almost a third more weight.
+pub(super) fn press(insns: &[Insn], known: &mut [Shares], aim: u32) {
+    let ways = ways(insns);
+    let Ok(program) = Program::new(insns.to_vec()) else { return };
+    for share in known {
+        let emulation = emulate(&program, share.token, share.nr);
+        let behind = match emulation.verdict {
+            // The emulation ends where the number alone no longer decides.
+            Err(NotCacheable { pc, .. }) => ways.get(pc).map_or(0, |way| way - 1),
+            Ok(()) => 0,
+        };
+        if emulation.steps + behind > aim {
+            share.weight += share.weight / 10 * 3 + 1;
+        }
+    }
 }
 
 impl fmt::Display for Report {

@@ -7,21 +7,94 @@ use crate::code::Shares;
 use crate::graph::{Built, Node};
 use crate::policy::{Policy, Section};
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-/// How the weight of an ABI is divided, in thousandths. Each part is shared by the known calls of its kind.
+/// How much each call counts when the order of comparisons is chosen. Weights never change what a filter means.
+///
+/// The weight of an architecture is divided into five parts, in any unit; each part is shared by the known calls of its
+/// kind. A pure frequency is harmful: calls that were never seen end in long chains, so always keep another part.
+///
+/// ```
+/// use callsieve::{Compiler, Weights};
+/// // For a program that mostly makes calls with argument checks, no way longer than 20 instructions if possible.
+/// let weights = Weights::shares(60, 0, 0, 30, 10).worst_case(20);
+/// let compiler = Compiler::new().weights(weights);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Weights {
+    importance: Importance,
+    /// Name and share in millionths; `None` for the built-in ones.
+    frequencies: Option<Vec<(String, u32)>>,
+    worst_case: Option<u32>,
+}
+
+impl Weights {
+    /// Every call alike.
+    pub const fn uniform() -> Self {
+        Self::shares(1, 0, 0, 0, 0)
+    }
+
+    /// Half every call alike, half by how often servers make it: the average of traces of nginx, redis, HAProxy and
+    /// PostgreSQL.
+    pub const fn mix() -> Self {
+        Self::shares(1, 0, 0, 0, 1)
+    }
+
+    /// The five parts: every call alike, calls that are always allowed, calls that are never allowed, calls whose
+    /// arguments decide, and by frequency.
+    pub const fn shares(any: u32, allowed: u32, denied: u32, checked: u32, frequency: u32) -> Self {
+        let importance = Importance { any, allowed, denied, checked, mix: frequency };
+        Self { importance, frequencies: None, worst_case: None }
+    }
+
+    /// Frequencies of calls by name, in any unit, instead of the built-in ones. Names that an architecture lacks are
+    /// left out.
+    pub fn frequencies<N: Into<String>>(mut self, counts: impl IntoIterator<Item = (N, u64)>) -> Self {
+        let counts: Vec<(String, u64)> = counts.into_iter().map(|(name, count)| (name.into(), count)).collect();
+        let sum: u128 = counts.iter().map(|(_, count)| u128::from(*count)).sum();
+        let millionths = |count: u64| u32::try_from(u128::from(count) * 1_000_000 / sum.max(1)).unwrap_or(0);
+        self.frequencies = Some(counts.into_iter().map(|(name, count)| (name, millionths(count))).collect());
+        self
+    }
+
+    /// The longest way through the filter, in steps, that is aimed at. Calls with longer ways are weighed more and more
+    /// until none is left or it does not help any longer; it costs time to compile.
+    pub const fn worst_case(mut self, steps: u32) -> Self {
+        self.worst_case = Some(steps);
+        self
+    }
+
+    pub(super) const fn aim(&self) -> Option<u32> {
+        self.worst_case
+    }
+}
+
+/// How the weight of an ABI is divided. Each part is shared by the known calls of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Importance {
-    /// All alike.
-    pub(super) any: u32,
-    /// Calls that are allowed whatever their arguments.
-    pub(super) allowed: u32,
-    /// Calls that are not allowed whatever their arguments.
-    pub(super) denied: u32,
-    /// Calls whose arguments decide.
-    pub(super) checked: u32,
-    /// By how often servers make them.
-    pub(super) mix: u32,
+struct Importance {
+    any: u32,
+    allowed: u32,
+    denied: u32,
+    checked: u32,
+    mix: u32,
+}
+
+impl Importance {
+    /// In thousandths of the whole.
+    fn normal(self) -> Self {
+        let parts = [self.any, self.allowed, self.denied, self.checked, self.mix];
+        let sum: u64 = parts.iter().map(|&part| u64::from(part)).sum();
+        let part = |part: u32| u32::try_from(u64::from(part) * 1000 / sum.max(1)).unwrap_or(1000);
+        Self {
+            any: part(self.any),
+            allowed: part(self.allowed),
+            denied: part(self.denied),
+            checked: part(self.checked),
+            mix: part(self.mix),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,7 +106,8 @@ enum Kind {
 
 /// The weights of all known calls of the listed ABIs, in ascending order of token and number. The first ABI is the
 /// native one and counts most.
-pub(super) fn weights(policy: &Policy, built: &Built, importance: Importance) -> Vec<Shares> {
+pub(super) fn weights(policy: &Policy, built: &Built, weights: &Weights) -> Vec<Shares> {
+    let importance = weights.importance.normal();
     let mut all = BTreeMap::new();
     for (rank, section) in policy.sections.iter().enumerate() {
         // Whoever calls through a second ABI is no server of the kind that was counted.
@@ -42,7 +116,11 @@ pub(super) fn weights(policy: &Policy, built: &Built, importance: Importance) ->
         } else {
             Importance { any: importance.any + importance.mix, mix: 0, ..importance }
         };
-        for share in of_section(section, built, importance, scale(rank, section.arch)) {
+        let mix = match &weights.frequencies {
+            None => mix(section),
+            Some(own) => numbered(section, own.iter().map(|(name, share)| (name.as_str(), *share))),
+        };
+        for share in of_section(section, built, importance, &mix, scale(rank, section.arch)) {
             all.entry((share.token, share.nr)).or_insert(share);
         }
     }
@@ -60,13 +138,18 @@ const fn scale(rank: usize, arch: Arch) -> u64 {
     }
 }
 
-fn of_section(section: &Section, built: &Built, importance: Importance, scale: u64) -> Vec<Shares> {
+fn of_section(
+    section: &Section,
+    built: &Built,
+    importance: Importance,
+    mix: &BTreeMap<u32, u32>,
+    scale: u64,
+) -> Vec<Shares> {
     let token = section.arch.audit();
     let calls: Vec<(u32, Kind)> = section.arch.syscalls().map(|(nr, _)| (nr, kind(built, token, nr))).collect();
     let count = |wanted| calls.iter().filter(|call| call.1 == wanted).count() as u64;
     let (allowed, denied, checked) = (count(Kind::Allowed), count(Kind::Denied), count(Kind::Checked));
     let part = |share: u32, among: u64| scale / 1000 * u64::from(share) / among.max(1);
-    let mix = mix(section);
     let weight = |&(nr, kind): &(u32, Kind)| {
         let own = match kind {
             Kind::Allowed => part(importance.allowed, allowed),
@@ -82,7 +165,11 @@ fn of_section(section: &Section, built: &Built, importance: Importance, scale: u
 
 /// The shares of servers by the numbers of an ABI.
 pub(super) fn mix(section: &Section) -> BTreeMap<u32, u32> {
-    MIX.iter().filter_map(|&(name, millionths)| Some((section.arch.number(name)?, millionths))).collect()
+    numbered(section, MIX.iter().copied())
+}
+
+fn numbered<'a>(section: &Section, shares: impl Iterator<Item = (&'a str, u32)>) -> BTreeMap<u32, u32> {
+    shares.filter_map(|(name, millionths)| Some((section.arch.number(name)?, millionths))).collect()
 }
 
 fn kind(built: &Built, token: u32, nr: u32) -> Kind {

@@ -18,6 +18,8 @@ pub(super) struct Numbers {
     list: [(u32, CodeId, u64); MOST_NUMBERS as usize],
     /// For each number the set of those of the same class.
     same: [u32; MOST_NUMBERS as usize],
+    /// Elements that stand for more than one number, which only an aligned bit test may tell apart.
+    long: u32,
     len: u32,
 }
 
@@ -31,13 +33,26 @@ pub(super) struct Mask {
 impl Numbers {
     /// Writes out runs, together at most [`MOST_NUMBERS`] numbers.
     pub(super) fn new<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> Self {
+        Self::made(runs, |run| run.last - run.first + 1)
+    }
+
+    /// Takes each run as one element, at most [`MOST_NUMBERS`] of them.
+    pub(super) fn of_runs<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> Self {
+        let long = (0..MOST_NUMBERS).zip(runs.clone()).filter(|(_, run)| !run.is_single());
+        let long = long.fold(0, |set, (at, _)| set | 1 << at);
+        Self { long, ..Self::made(runs, |_| 1) }
+    }
+
+    fn made<'a>(runs: impl Iterator<Item = &'a Run> + Clone, elements: impl Fn(&Run) -> u32) -> Self {
         let nothing = (0, CodeId::default(), 0);
-        let mut numbers = Self { list: [nothing; MOST_NUMBERS as usize], same: [0; MOST_NUMBERS as usize], len: 0 };
+        let mut numbers =
+            Self { list: [nothing; MOST_NUMBERS as usize], same: [0; MOST_NUMBERS as usize], long: 0, len: 0 };
         // The set of each class; there are at most as many as runs.
         let mut sets: Vec<(CodeId, u32)> = Vec::with_capacity(8);
         for run in runs.clone() {
-            let many = run.last - run.first + 1;
-            for (number, place) in (run.first..=run.last).zip(numbers.list.iter_mut().skip(numbers.len as usize)) {
+            let many = elements(run);
+            let places = numbers.list.iter_mut().skip(numbers.len as usize).take(many as usize);
+            for (number, place) in (run.first..=run.last).zip(places) {
                 *place = (number, run.class, run.weight / u64::from(many));
             }
             let own = part(numbers.len, many);
@@ -50,11 +65,37 @@ impl Numbers {
         let mut at = 0;
         for run in runs {
             let own = sets.iter().find(|set| set.0 == run.class).map_or(0, |set| set.1);
-            let many = (run.last - run.first + 1) as usize;
+            let many = elements(run) as usize;
             numbers.same.iter_mut().skip(at).take(many).for_each(|same| *same = own);
             at += many;
         }
         numbers
+    }
+
+    /// The best single bit whose cost is below `limit`, of those that are the same in all numbers of each run.
+    pub(super) fn best_aligned<'a>(&self, runs: impl Iterator<Item = &'a Run>, limit: u64, price: u64) -> Option<Mask> {
+        // A bit is the same in a whole run if the ends do not differ in it or above it.
+        let aligned = runs.fold(u32::MAX, |aligned, run| {
+            let differ = run.first ^ run.last;
+            aligned & u32::MAX.checked_shl(32 - differ.leading_zeros()).unwrap_or(0)
+        });
+        let differ = self.listed().fold(0, |differ, (_, &(number, ..))| differ | (number ^ self.list[0].0));
+        let mut best: Option<Mask> = None;
+        for mask in (0..32).map(|bit| 1 << bit).filter(|bit| aligned & differ & bit != 0) {
+            let limit = best.map_or(limit, |best| best.cost);
+            best = self.mask(mask, self.with(mask), limit, price).or(best);
+        }
+        best
+    }
+
+    /// What a mask costs, if it is good and cheaper than the limit. `yes` are the numbers with any of its bits.
+    fn mask(&self, mask: u32, yes: u32, limit: u64, price: u64) -> Option<Mask> {
+        let no = self.full() & !yes;
+        if yes == 0 || no == 0 || !(self.is_one_class(yes) || self.is_one_class(no)) {
+            return None;
+        }
+        let cost = self.cost(yes, price)? + self.cost(no, price)?;
+        (cost < limit).then_some(Mask { mask, cost })
     }
 
     fn full(&self) -> u32 {
@@ -85,14 +126,8 @@ impl Numbers {
         }
         let mut best: Option<Mask> = None;
         let mut consider = |mask, yes: u32| {
-            let no = self.full() & !yes;
-            if yes == 0 || no == 0 || !(self.is_one_class(yes) || self.is_one_class(no)) {
-                return;
-            }
-            let cost = self.cost(yes, price).zip(self.cost(no, price)).map(|(yes, no)| yes + no);
-            if let Some(cost) = cost.filter(|&cost| cost < best.map_or(limit, |best| best.cost)) {
-                best = Some(Mask { mask, cost });
-            }
+            let limit = best.map_or(limit, |best| best.cost);
+            best = self.mask(mask, yes, limit, price).or(best);
         };
         // All parts of the low bits, ascending.
         let mut mask = low & low.wrapping_neg();
@@ -151,7 +186,7 @@ impl Numbers {
     /// Three groups of which the middle one is a single number and the others are of one class.
     fn is_island(&self, set: u32, [first, middle, last]: [usize; 3]) -> bool {
         let inside = set & (u32::MAX << middle) & !(u32::MAX << last);
-        inside.is_power_of_two() && self.list[first].1 == self.list[last].1
+        inside.is_power_of_two() && inside & self.long == 0 && self.list[first].1 == self.list[last].1
     }
 
     /// Of three groups the two that are cheaper to tell apart second: their weight, and whether they are the first two.
@@ -159,6 +194,13 @@ impl Numbers {
         let first_two = self.weight(set & !(u32::MAX << last));
         let last_two = self.weight(set & u32::MAX << middle);
         if first_two <= last_two { (first_two, true) } else { (last_two, false) }
+    }
+
+    /// Replaces classes.
+    pub(super) fn classes(&mut self, new: impl Fn(CodeId) -> CodeId) {
+        for (_, class, _) in &mut self.list {
+            *class = new(*class);
+        }
     }
 
     /// The code for a mask.

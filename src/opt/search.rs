@@ -295,12 +295,19 @@ impl<'a> Search<'a> {
 
     fn try_bits(&self, window: Window, groups: usize, numbers: u32, best: &mut Entry) {
         // No cost: one test is enough already.
-        if best.cost == 0 || !(3..=self.params.bit_runs).contains(&groups) || numbers > MOST_NUMBERS {
+        if best.cost == 0 || !(3..=self.params.bit_runs).contains(&groups) {
             return;
         }
         let runs = self.runs;
-        let numbers = Numbers::new(window.remaining().map(|x| &runs[x]));
-        if let Some(found) = numbers.best(best.cost, self.price) {
+        let runs = window.remaining().map(|x| &runs[x]);
+        let found = if numbers <= MOST_NUMBERS {
+            Numbers::new(runs).best(best.cost, self.price)
+        } else if window.j - window.i < MOST_NUMBERS as usize {
+            Numbers::of_runs(runs.clone()).best_aligned(runs, best.cost, self.price)
+        } else {
+            None
+        };
+        if let Some(found) = found {
             *best = Entry { cost: found.cost, choice: Choice::Set(found.mask) };
         }
     }
@@ -325,8 +332,13 @@ impl<'a> Search<'a> {
                 builder.code.test(builder.held, (Op::Eq, run.first), yes, no)
             }
             Choice::Set(mask) => {
+                // The same way as it was found.
                 let runs = window.remaining().map(|x| &self.runs[x]);
-                Numbers::new(runs).tree(builder.code, builder.held, mask)
+                let numbers: u32 = runs.clone().map(|run| (run.last - run.first).min(MOST_NUMBERS) + 1).sum();
+                let later = |class| if class == CodeId::LATER { builder.later } else { class };
+                let mut numbers = if numbers <= MOST_NUMBERS { Numbers::new(runs) } else { Numbers::of_runs(runs) };
+                numbers.classes(later);
+                numbers.tree(builder.code, builder.held, mask)
             }
         }
     }
