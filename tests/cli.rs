@@ -11,7 +11,7 @@
 //!
 //! Words may be quoted with '...'. Each session runs in a directory of its own with the files of `files()`. No command
 //! of a session may write anything, so the directory is compared afterwards. Sessions with `x86_64` in their name run on
-//! such a machine only. `BLESS=1 cargo test --features cli --test cli` writes the sessions anew.
+//! such a machine only. What shows instructions uses `one.json`, whose program hardly depends on the compiler. `BLESS=1 cargo test --features cli --test cli` writes the sessions anew.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A helper that fails is a test that fails.
 
@@ -77,8 +77,12 @@ fn files(scratch: &Scratch) {
         let from = entry.unwrap().path();
         fs::copy(&from, directory.join(from.file_name().unwrap())).unwrap();
     }
-    for (file, arch) in [("filter.bpf", "x86_64"), ("filter-s390x.bpf", "s390x"), ("filter-aarch64.bpf", "aarch64")] {
-        let output = scratch.callsieve(&["compile", "tiny.json", "--arch", arch, "-o", file], Stdio::null());
+    for (file, profile, arch) in [
+        ("filter.bpf", "one.json", "aarch64"),
+        ("filter-s390x.bpf", "one.json", "s390x"),
+        ("filter-tiny.bpf", "tiny.json", "x86_64"),
+    ] {
+        let output = scratch.callsieve(&["compile", profile, "--arch", arch, "-o", file], Stdio::null());
         assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
     }
     let filter = fs::read(directory.join("filter.bpf")).unwrap();
@@ -209,8 +213,21 @@ fn stats_as_text_and_json() {
 }
 
 #[test]
+fn a_difference_on_an_abi_that_is_not_listed() {
+    let scratch = Scratch::new("x32");
+    files(&scratch);
+    let words = ["prove", "tiny.json", "filter-tiny.bpf", "--arch", "x86_64", "--unlisted-x32", "default"];
+    let output = scratch.callsieve(&words, Stdio::null());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let expected = "they differ: read(0, 0, 0, 0, 0, 0) on x32, which the profile does not list\n  \
+                    profile  ERRNO(1)\n  filter   KILL_THREAD\n";
+    assert!(text.starts_with(expected), "{text}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn show_as_json() {
-    for subject in ["tiny.json", "filter.bpf"] {
+    for subject in ["tiny.json", "filter-tiny.bpf"] {
         let shown = json(&["show", subject, "--arch", "x86_64", "--json"]);
         assert_eq!(shown["name"], subject);
         let summary = &shown["arches"]["x86_64"];
@@ -233,7 +250,7 @@ fn exported_formats_hold_the_same_program() {
         scratch.callsieve(&words, Stdio::null()).stdout
     };
     let bytes = compile("bpf");
-    assert_eq!(bytes, fs::read(scratch.0.join("filter.bpf")).unwrap());
+    assert_eq!(bytes, fs::read(scratch.0.join("filter-tiny.bpf")).unwrap());
     let value: serde_json::Value = serde_json::from_slice(&compile("json")).unwrap();
     let mut c = String::from_utf8(compile("c")).unwrap();
     let mut rust = String::from_utf8(compile("rust")).unwrap();
