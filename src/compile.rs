@@ -92,7 +92,12 @@ impl Compiler {
     /// [`CompileError::TooLarge`] if the kernel would not accept the length, [`CompileError::Proof`] if the proof does
     /// not fit into its budget. All others mean a defect of this crate.
     pub fn compile(&self, policy: &Policy) -> Result<Filter, CompileError> {
-        let stages = self.stages(policy);
+        let built = graph::build(policy);
+        let nodes = built.graph.reachable(built.root).len();
+        if nodes > HOPELESS {
+            return Err(error::hopeless(policy, &built, nodes));
+        }
+        let stages = self.stages(policy, built);
         if stages.insns.len() > MAX_INSNS {
             return Err(error::too_large(policy, &stages));
         }
@@ -105,17 +110,21 @@ impl Compiler {
 
     /// One stage of compiling a policy, to look at. The format is for people and may change.
     pub fn stage(&self, policy: &Policy, stage: Stage, picture: Picture) -> String {
-        let Stages { built, lowered, .. } = self.stages(policy);
+        let built = graph::build(policy);
         match (stage, picture) {
             (Stage::Graph, Picture::Text) => alloc::format!("{built}"),
             (Stage::Graph, Picture::Dot) => built.to_dot(),
-            (Stage::Code, Picture::Text) => lowered.code.to_text(lowered.root),
-            (Stage::Code, Picture::Dot) => lowered.code.to_dot(lowered.root),
+            (Stage::Code, picture) => {
+                let Stages { lowered, .. } = self.stages(policy, built);
+                match picture {
+                    Picture::Text => lowered.code.to_text(lowered.root),
+                    Picture::Dot => lowered.code.to_dot(lowered.root),
+                }
+            }
         }
     }
 
-    fn stages(&self, policy: &Policy) -> Stages {
-        let built = graph::build(policy);
+    fn stages(&self, policy: &Policy, built: graph::Built) -> Stages {
         let weights = self.weights.clone().unwrap_or(self.level.weights());
         let mut known = weights::weights(policy, &built, &weights);
         let (mut lowered, mut insns) = self.attempt(policy, &built, &known);
@@ -150,6 +159,9 @@ impl Compiler {
         best.unwrap_or_else(|| finish(policy, built, known, Params::default()))
     }
 }
+
+/// A graph with more nodes is not lowered: hardly any node takes less than one instruction.
+const HOPELESS: usize = 4 * MAX_INSNS;
 
 /// Attempts to shorten the longest way.
 const MOST_ATTEMPTS: usize = 10;

@@ -5,6 +5,7 @@ use crate::arch::Arch;
 use crate::bpf::{MAX_INSNS, VerifyError};
 use crate::check::{NotCacheable, ProveError};
 use crate::code::CodeId;
+use crate::graph::{Built, Node, NodeId};
 use crate::policy::Policy;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,10 +17,12 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum CompileError {
     /// The kernel would not accept the length.
-    #[error("filter needs {len} instructions, the kernel accepts {limit}{}", Largest(largest))]
+    #[error("filter needs {}{len} instructions, the kernel accepts {limit}{}", if *exact { "" } else { "more than " }, Largest(largest))]
     TooLarge {
         /// Instructions that the policy needs.
         len: usize,
+        /// Whether `len` is exact; else it is where counting ended.
+        exact: bool,
         /// Instructions that the kernel accepts.
         limit: usize,
         /// The calls that need most, largest first, at most five.
@@ -82,15 +85,38 @@ impl fmt::Display for Largest<'_> {
 
 /// The error for a program that is too long.
 pub(super) fn too_large(policy: &Policy, stages: &Stages) -> CompileError {
-    const MOST: usize = 5;
     let code = &stages.lowered.code;
     let mut seen = alloc::vec![false; code.len()];
+    let count = |node: NodeId| {
+        let entry = stages.lowered.entries.get(node.index()).copied().flatten()?;
+        Some(new_steps(entry, &mut seen, CodeId::index, |id, todo| todo.extend(code.step(id).children())))
+    };
+    let largest = largest(policy, &stages.built, count);
+    CompileError::TooLarge { len: stages.insns.len(), exact: true, limit: MAX_INSNS, largest }
+}
+
+/// The error for a policy whose graph alone has more nodes than any program can have instructions.
+pub(super) fn hopeless(policy: &Policy, built: &Built, len: usize) -> CompileError {
+    let mut seen = alloc::vec![false; built.graph.len()];
+    let count = |node| {
+        let children = |id, todo: &mut Vec<NodeId>| match built.graph.node(id) {
+            Node::Return(_) => {}
+            &Node::Mask { yes, no, .. } => todo.extend([yes, no]),
+            Node::Switch { pieces, .. } => todo.extend(pieces.iter().map(|piece| piece.to)),
+        };
+        Some(new_steps(node, &mut seen, NodeId::index, children))
+    };
+    CompileError::TooLarge { len, exact: false, limit: MAX_INSNS, largest: largest(policy, built, count) }
+}
+
+/// The calls that need most.
+fn largest(policy: &Policy, built: &Built, mut count: impl FnMut(NodeId) -> Option<usize>) -> Vec<Contributor> {
+    const MOST: usize = 5;
     let mut largest = Vec::new();
     for section in &policy.sections {
         for &nr in section.calls.keys() {
-            let Some(node) = stages.built.call(section.arch.audit(), nr) else { continue };
-            let Some(entry) = stages.lowered.entries.get(node.index()).copied().flatten() else { continue };
-            let insns = new_steps(stages, entry, &mut seen);
+            let Some(node) = built.call(section.arch.audit(), nr) else { continue };
+            let Some(insns) = count(node) else { continue };
             // A return is shared by everybody.
             if insns > 1 {
                 let name = section.arch.name(nr).map_or_else(|| unnamed(nr), String::from);
@@ -101,7 +127,7 @@ pub(super) fn too_large(policy: &Policy, stages: &Stages) -> CompileError {
     // The sort is stable: equal ones stay in the order of the policy.
     largest.sort_by_key(|call| core::cmp::Reverse(call.insns));
     largest.truncate(MOST);
-    CompileError::TooLarge { len: stages.insns.len(), limit: MAX_INSNS, largest }
+    largest
 }
 
 fn unnamed(nr: u32) -> String {
@@ -111,15 +137,20 @@ fn unnamed(nr: u32) -> String {
     name
 }
 
-/// Counts the steps below an entry that were not counted before.
-fn new_steps(stages: &Stages, entry: CodeId, seen: &mut [bool]) -> usize {
+/// Counts what is below an entry and was not counted before.
+fn new_steps<T: Copy>(
+    entry: T,
+    seen: &mut [bool],
+    index: impl Fn(T) -> usize,
+    children: impl Fn(T, &mut Vec<T>),
+) -> usize {
     let mut count = 0;
     let mut todo = Vec::from([entry]);
     while let Some(id) = todo.pop() {
-        let Some(seen) = seen.get_mut(id.index()) else { continue };
+        let Some(seen) = seen.get_mut(index(id)) else { continue };
         if !core::mem::replace(seen, true) {
             count += 1;
-            todo.extend(stages.lowered.code.step(id).children());
+            children(id, &mut todo);
         }
     }
     count

@@ -128,7 +128,7 @@ fn a_long_program_is_refused_with_the_calls_that_need_most() {
     let mut policy = one_call(16, (0..5000).map(value).collect());
     policy.sections[0].calls.insert(41, (0..20).map(value).collect());
     let error = Compiler::new().compile(&policy).unwrap_err();
-    let CompileError::TooLarge { len, limit: 4096, largest } = &error else { panic!("{error}") };
+    let CompileError::TooLarge { len, exact: true, limit: 4096, largest } = &error else { panic!("{error}") };
     assert!(*len > 4096);
     let names: Vec<&str> = largest.iter().map(|call| call.name.as_str()).collect();
     assert_eq!(names, ["ioctl", "socket"]);
@@ -175,4 +175,18 @@ fn stages_can_be_looked_at() {
         let dot = compiler.stage(&policy, stage, Picture::Dot);
         assert!(dot.starts_with("digraph") && dot.ends_with("}\n"), "{dot}");
     }
+}
+
+#[test]
+fn a_hopeless_policy_is_refused_without_lowering_it() {
+    let rule = |seed: u64| {
+        let test = Test::Eq(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let condition = |arg| Condition { arg, width: Width::Bits64, test };
+        allow_if((0..6).map(condition).collect())
+    };
+    let policy = one_call(16, (0..6000).map(rule).collect());
+    let error = Compiler::new().compile(&policy).unwrap_err();
+    let CompileError::TooLarge { exact: false, .. } = &error else { panic!("{error}") };
+    let text = error.to_string();
+    assert!(text.starts_with("filter needs more than ") && text.contains("largest contributors: ioctl ("), "{text}");
 }

@@ -133,3 +133,68 @@ fn offset(input: Input, endian: Endian) -> u32 {
     // Arguments are numbered 0 to 5; the program check refuses this offset.
     offset.unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::{Action, Program};
+    use crate::code::Held;
+
+    /// A chain of equality tests, each of which returns something else, so that nothing is near.
+    fn chain(length: u32) -> (Code, CodeId) {
+        let mut code = Code::default();
+        let mut next = code.ret(Action::KillProcess);
+        for number in (0..length).rev() {
+            let found = code.ret(if number % 2 == 0 { Action::Allow } else { Action::Errno(1) });
+            next = code.test(Held::all(Input::Nr), (Op::Eq, number), found, next);
+        }
+        let root = code.enter(None, next);
+        (code, root)
+    }
+
+    #[test]
+    fn far_returns_are_copied() {
+        let (code, root) = chain(700);
+        let insns = emit(&code, root, &Flow::of(&code, root, &[]), Endian::Little);
+        let program = Program::new(insns.clone()).unwrap();
+        // Two returns again about every 255 instructions.
+        assert!(program.len() > 704 && program.len() < 715, "{}", program.len());
+        for number in [0, 1, 350, 699, 700] {
+            let data = SyscallData { nr: number, ..SyscallData::default() };
+            let wanted = match number {
+                700 => Action::KillProcess,
+                even if even % 2 == 0 => Action::Allow,
+                _ => Action::Errno(1),
+            };
+            assert_eq!(follow(&insns, &data), wanted.to_raw());
+        }
+    }
+
+    #[test]
+    fn the_hot_side_lies_behind_its_test() {
+        let mut code = Code::default();
+        let (allow, kill) = (code.ret(Action::Allow), code.ret(Action::KillProcess));
+        let test = code.test(Held::all(Input::Nr), (Op::Ge, 5), allow, kill);
+        let root = code.enter(None, test);
+        for (nr, first) in [(9, Action::Allow), (1, Action::KillProcess)] {
+            let call = crate::code::Shares { token: 0, nr, weight: 100 };
+            let insns = emit(&code, root, &Flow::of(&code, root, &[call]), Endian::Little);
+            assert_eq!(insns[2].k, first.to_raw());
+        }
+    }
+
+    /// What the few operations of these tests do.
+    fn follow(insns: &[Insn], data: &SyscallData) -> u32 {
+        let mut pc = 0;
+        loop {
+            let insn = insns[pc];
+            pc += 1;
+            match insn.code {
+                opcode::JEQ_K => pc += usize::from(if data.nr == insn.k { insn.jt } else { insn.jf }),
+                opcode::JA => pc += insn.k as usize,
+                opcode::RET_K => return insn.k,
+                _ => {}
+            }
+        }
+    }
+}

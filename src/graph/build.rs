@@ -8,8 +8,8 @@ use crate::policy::{Policy, Section};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// Atoms that may be looked at for a whole policy before every further call is decided rule by rule.
-const POLICY_WORK: u64 = 30_000_000;
+/// Units of work for a whole policy before every further call is decided rule by rule.
+const POLICY_WORK: u64 = 40_000_000;
 
 /// A policy as a graph.
 #[derive(Debug)]

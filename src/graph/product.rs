@@ -16,10 +16,13 @@ use alloc::collections::BTreeMap;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-/// Atoms that may be looked at for one call.
-const CALL_WORK: u64 = 4_000_000;
+/// Units of work for one call, each a few nanoseconds.
+const CALL_WORK: u64 = 8_000_000;
+/// Looking at an atom is one unit; to keep it in a smaller problem costs more, and a problem costs something too.
+const KEEP: u64 = 40;
+const PROBLEM: u64 = 200;
 /// Atoms that may be kept in memory for one call.
-const CALL_KEPT: u64 = 400_000;
+const CALL_KEPT: u64 = 200_000;
 /// Bit tests that may be nested for one call; it bounds the depth of the recursion.
 const CALL_MASKS: usize = 48;
 
@@ -75,10 +78,7 @@ impl Problem {
     }
 
     pub(super) fn atoms(&self) -> impl Iterator<Item = Atom> + '_ {
-        let all = |clause: &'_ Clause| -> Vec<Atom> {
-            clause.unless.iter().flatten().chain(&clause.holds).copied().collect()
-        };
-        self.clauses.iter().flat_map(all)
+        self.clauses.iter().flat_map(|clause| clause.unless.iter().flatten().chain(&clause.holds)).copied()
     }
 }
 
@@ -169,7 +169,7 @@ impl Run<'_> {
 
     /// The problem with more knowledge.
     fn given(&mut self, problem: &Problem, know: impl Fn(Atom) -> Left) -> Option<Problem> {
-        let mut seen = 0;
+        let mut seen = PROBLEM;
         let mut reduce = |conjunction: &Conjunction| -> Option<Conjunction> {
             let mut rest = Vec::new();
             for &atom in conjunction {
@@ -177,7 +177,10 @@ impl Run<'_> {
                 match know(atom) {
                     Left::Known(true) => {}
                     Left::Known(false) => return None,
-                    Left::Open(atom) => rest.push(atom),
+                    Left::Open(atom) => {
+                        seen += KEEP;
+                        rest.push(atom);
+                    }
                 }
             }
             rest.sort_unstable();

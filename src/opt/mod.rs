@@ -19,6 +19,8 @@ mod fold;
 mod lower;
 mod runs;
 mod search;
+#[cfg(test)]
+mod search_tests;
 mod split;
 mod table;
 

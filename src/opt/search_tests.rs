@@ -1,0 +1,132 @@
+//! The search against an exhaustive one, on small switches.
+
+use super::Params;
+use super::runs::{Run, TOTAL, runs};
+use super::search::search;
+use crate::bpf::Action;
+use crate::code::{Code, CodeId, Held, Input, Step};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use proptest::prelude::*;
+
+const HELD: Held = Held::all(Input::Nr);
+
+/// Range and equality tests wherever they are possible.
+const EVERYWHERE: Params =
+    Params { size_price: 10, few: 100, few_values: 100, heavy: 0, hot: 0, bit_runs: 0, max_runs: 200 };
+
+/// Up to seven runs of three classes, many of them single numbers, with weights.
+fn small() -> impl Strategy<Value = (Code, Vec<Run>)> {
+    let run = (0_usize..3, prop_oneof![Just(1_u32), Just(1), 2_u32..5], 1_u64..1000);
+    prop::collection::vec(run, 1..8).prop_map(|list| {
+        let mut code = Code::default();
+        let classes = [Action::Allow, Action::Errno(1), Action::Errno(38)].map(|action| code.ret(action));
+        let mut start = 0;
+        let mut starts = Vec::new();
+        for &(class, length, _) in &list {
+            starts.push((start, classes[class]));
+            start += length;
+        }
+        let mut runs = runs(starts);
+        let sum: u64 = list.iter().map(|run| run.2).sum();
+        for (run, (_, _, weight)) in runs.iter_mut().zip(&list) {
+            run.weight = TOTAL / sum * weight;
+        }
+        (code, runs)
+    })
+}
+
+/// The least cost over all trees of range and equality tests; `left` are the runs that are not decided yet.
+fn exhaustive(runs: &[Run], left: u32, known: &mut BTreeMap<u32, u64>) -> u64 {
+    if let Some(&cost) = known.get(&left) {
+        return cost;
+    }
+    let list: Vec<usize> = (0..runs.len()).filter(|&x| left >> x & 1 == 1).collect();
+    let mut best = u64::MAX;
+    if list.iter().all(|&x| runs[x].class == runs[list[0]].class) {
+        best = 0;
+    } else {
+        let weight: u64 = list.iter().map(|&x| runs[x].weight).sum();
+        let here = weight + TOTAL / 1000 * u64::from(EVERYWHERE.size_price);
+        for &x in &list[1..] {
+            let above = u32::MAX << x;
+            let cost = exhaustive(runs, left & above, known) + exhaustive(runs, left & !above, known);
+            best = best.min(here + cost);
+        }
+        for &x in list.iter().filter(|&&x| runs[x].is_single()) {
+            best = best.min(here + exhaustive(runs, left & !(1 << x), known));
+        }
+    }
+    known.insert(left, best);
+    best
+}
+
+/// The cost of a tree as it was built: every test is paid, and the weight of every run at each test on its way.
+fn paid(code: &Code, tree: CodeId, runs: &[Run]) -> u64 {
+    let mut cost = 0;
+    for run in runs {
+        let mut at = tree;
+        while let Step::Test { op, k, yes, no, .. } = code.step(at) {
+            cost += run.weight;
+            assert_eq!(op.holds(run.first, k), op.holds(run.last, k), "a run is never cut");
+            at = if op.holds(run.first, k) { yes } else { no };
+        }
+        assert_eq!(at, run.class);
+    }
+    cost
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn small_switches_are_decided_at_least_cost((mut code, runs) in small()) {
+        let found = search(&runs, EVERYWHERE);
+        let all = u32::MAX >> (32 - runs.len());
+        prop_assert_eq!(found.cost(), exhaustive(&runs, all, &mut BTreeMap::new()));
+        // Shared tests are paid once, so the tree may be cheaper than was counted.
+        let tree = found.tree(&mut code, HELD);
+        prop_assert!(paid(&code, tree, &runs) <= found.cost());
+        // More kinds of tests never cost more, fewer never less.
+        let ranges = search(&runs, Params { few: 0, ..EVERYWHERE });
+        let with_bits = search(&runs, Params { bit_runs: 8, ..EVERYWHERE });
+        prop_assert!(with_bits.cost() <= found.cost() && found.cost() <= ranges.cost());
+    }
+}
+
+#[test]
+fn large_switches_never_cost_more_than_range_tests() {
+    let mut code = Code::default();
+    let classes = [Action::Allow, Action::Errno(1)].map(|action| code.ret(action));
+    let mut state = 7_u32;
+    let mut random = move |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) % below
+    };
+    for length in [20, 60, 120, 190] {
+        let mut start = 0;
+        let mut starts = Vec::new();
+        for x in 0..length {
+            starts.push((start, classes[x % 2]));
+            start += 1 + if random(2) == 0 { 0 } else { random(9) };
+        }
+        let mut runs = runs(starts);
+        for run in &mut runs {
+            run.weight = TOTAL / 100_000 * u64::from(1 + random(500));
+        }
+        let ranges = search(&runs, Params { few: 0, bit_runs: 0, heavy: 0, ..Params::default() });
+        let found = search(&runs, Params::default());
+        assert!(found.cost() <= ranges.cost());
+        let tree = found.tree(&mut code, HELD);
+        let mut at_ends = Vec::from([0, u32::MAX]);
+        at_ends.extend(runs.iter().flat_map(|run| [run.first, run.last]));
+        for number in at_ends {
+            let mut at = tree;
+            while let Step::Test { op, k, yes, no, .. } = code.step(at) {
+                at = if op.holds(number, k) { yes } else { no };
+            }
+            let run = runs.iter().find(|run| (run.first..=run.last).contains(&number)).unwrap();
+            assert_eq!(at, run.class);
+        }
+    }
+}
