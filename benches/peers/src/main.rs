@@ -50,6 +50,8 @@ pub struct Entry {
     pub name: String,
     /// Whether it is one of ours.
     pub ours: bool,
+    /// Whether its options were chosen for this policy.
+    pub tuned: bool,
     /// What it made.
     pub program: Program,
     /// What was counted.
@@ -98,7 +100,7 @@ fn head() -> String {
 fn summary(case: &Case, entries: &[Entry], quoted: &[Quoted]) -> String {
     let micros = |time: Option<f64>| time.map_or_else(String::new, |time| format!("{time:.0}"));
     let mut rows: Vec<(usize, [String; 7])> = Vec::new();
-    for Entry { name, figures, compile, install, .. } in entries {
+    for Entry { name, figures, compile, install, .. } in entries.iter().filter(|entry| !entry.tuned) {
         let means = [figures.known, figures.mix].map(table::steps);
         let [known, mix] = means;
         let name = name.clone();
@@ -127,7 +129,7 @@ type Found = (String, Vec<Vec<Entry>>);
 fn counts_and_times(cases: &[Case], quoted: &[Quoted], quick: bool) -> Result<Found, Failure> {
     #[cfg(feature = "seacomb")]
     capture::arm()?;
-    let all = generators::all();
+    let all = generators::all()?;
     let generators: Vec<&dyn Generator> = all.iter().map(AsRef::as_ref).collect();
     let mut text = String::new();
     let mut entries = Vec::new();
@@ -148,7 +150,7 @@ fn counts(generators: &[&dyn Generator], case: &Case, quoted: &[Quoted]) -> Resu
     let mut table = Table::new(&table::STATIC);
     let mut notes = String::new();
     let mut entries = Vec::new();
-    for generator in generators {
+    for generator in generators.iter().filter(|generator| generator.is_for(case)) {
         let name = generator.name();
         let bytes = match generator.compile(case) {
             Ok(bytes) => bytes,
@@ -173,7 +175,15 @@ fn counts(generators: &[&dyn Generator], case: &Case, quoted: &[Quoted]) -> Resu
         };
         let figures = figures::measure(&program, case, &case.policy(generator.x32())?);
         table.row(&table::figures(&name, &figures, meaning));
-        entries.push(Entry { name, ours: generator.is_ours(), program, figures, compile: None, install: None });
+        entries.push(Entry {
+            name,
+            ours: generator.is_ours(),
+            tuned: generator.is_tuned(),
+            program,
+            figures,
+            compile: None,
+            install: None,
+        });
     }
     for row in quoted.iter().filter(|row| row.policy == case.name) {
         table.row(&table::quoted(row));
@@ -210,8 +220,11 @@ fn compile_times(
     let mut table =
         Table::new(&["policy", "generator", "median us", "best us", "x libseccomp level 2", "peak heap KiB"]);
     for (case, entries) in cases.iter().zip(entries) {
-        let able: Vec<&dyn Generator> =
-            generators.iter().copied().filter(|generator| generator.compile(case).is_ok()).collect();
+        let able: Vec<&dyn Generator> = generators
+            .iter()
+            .copied()
+            .filter(|generator| generator.is_for(case) && generator.compile(case).is_ok())
+            .collect();
         let times = clock::compile(&able, case, ROUNDS);
         let reference = able.iter().zip(&times).find(|(generator, _)| generator.name() == "libseccomp level 2");
         let reference = reference.and_then(|(_, time)| *time).map(|time| time.median);
@@ -258,7 +271,7 @@ fn stages(cases: &[Case]) -> Result<String, Failure> {
 fn charts(case: &Case, entries: &[Entry], quoted: &[Quoted], results: &Path) -> Result<(), Failure> {
     let bars = |figure: &dyn Fn(&Figures) -> f64, quote: &dyn Fn(&Quoted) -> Option<f64>| -> Vec<Bar> {
         let kind = |ours| if ours { Kind::Ours } else { Kind::Peer };
-        let made = entries.iter().map(|entry| Bar {
+        let made = entries.iter().filter(|entry| !entry.tuned).map(|entry| Bar {
             name: entry.name.clone(),
             value: figure(&entry.figures),
             kind: kind(entry.ours),

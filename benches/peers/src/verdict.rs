@@ -72,7 +72,7 @@ mod tests {
     fn of(wanted: &str, generator: &str, change: impl Fn(&mut Vec<Insn>)) -> Verdict {
         let cases = case::all().unwrap();
         let case = cases.iter().find(|case| case.name == wanted).unwrap();
-        let all = generators::all();
+        let all = generators::all().unwrap();
         let generator = all.iter().find(|other| other.name() == generator).unwrap();
         let bytes = generator.compile(case).unwrap();
         let mut insns = Program::from_bytes(&bytes, Endian::NATIVE).unwrap().as_insns().to_vec();

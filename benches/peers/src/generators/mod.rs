@@ -23,6 +23,11 @@ pub trait Generator {
     /// Compiles the rules of a policy, which are in memory, to the bytes of a program.
     fn compile(&self, case: &Case) -> Result<Vec<u8>, Failure>;
 
+    /// Whether it is for this policy at all.
+    fn is_for(&self, _: &Case) -> bool {
+        true
+    }
+
     /// What its programs do with x32 numbers where x32 is not listed.
     fn x32(&self) -> UnlistedX32 {
         UnlistedX32::Default
@@ -33,24 +38,32 @@ pub trait Generator {
         None
     }
 
+    /// Whether its options were chosen for this policy.
+    fn is_tuned(&self) -> bool {
+        false
+    }
+
     /// Whether it is one of ours.
     fn is_ours(&self) -> bool {
         false
     }
 }
 
-/// All generators that are run.
-pub fn all() -> Vec<Box<dyn Generator>> {
+/// All generators that are run, the levels of ours first.
+pub fn all() -> Result<Vec<Box<dyn Generator>>, Failure> {
     let mut all: Vec<Box<dyn Generator>> = Vec::new();
     for level in [Level::Size, Level::Balanced, Level::Speed, Level::Cached, Level::Fast] {
         all.push(Box::new(ours::Ours { level, x32: UnlistedX32::Default }));
+    }
+    for tuned in ours::Tuned::all()? {
+        all.push(Box::new(tuned));
     }
     all.push(Box::new(libseccomp::Libseccomp { level: 1 }));
     all.push(Box::new(libseccomp::Libseccomp { level: 2 }));
     all.push(Box::new(seccompiler::Seccompiler));
     #[cfg(feature = "seacomb")]
     all.push(Box::new(seacomb::Seacomb));
-    all
+    Ok(all)
 }
 
 /// The same level of ours with the x32 gate, which the peers but libseccomp do not have.
