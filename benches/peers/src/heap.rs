@@ -2,16 +2,19 @@
 //!
 //! Safety: the four functions stand in for those of the C library, which the linker then gives to everybody, C libraries
 //! included, so that all generators are counted alike. Each passes its arguments on to the library's own function
-//! unchanged and only looks at the size of the result. The counters are for one thread.
+//! unchanged and only looks at the size of the result. The counters are constant-initialised cells of the thread, so they
+//! allocate nothing themselves.
 
 #![allow(unsafe_code)]
 
 use libc::{c_void, size_t};
-use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering::Relaxed};
+use std::cell::Cell;
 
-static COUNTING: AtomicBool = AtomicBool::new(false);
-static LIVE: AtomicIsize = AtomicIsize::new(0);
-static PEAK: AtomicIsize = AtomicIsize::new(0);
+thread_local! {
+    static COUNTING: Cell<bool> = const { Cell::new(false) };
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
 
 unsafe extern "C" {
     fn __libc_malloc(size: size_t) -> *mut c_void;
@@ -21,25 +24,25 @@ unsafe extern "C" {
     fn malloc_usable_size(block: *mut c_void) -> size_t;
 }
 
-/// Runs `work` and returns the most bytes in use at a time on top of what was in use before.
+/// Runs `work` and returns the most bytes that this thread uses at a time, on top of what was in use before.
 pub fn peak<T>(work: impl FnOnce() -> T) -> (usize, T) {
-    LIVE.store(0, Relaxed);
-    PEAK.store(0, Relaxed);
-    COUNTING.store(true, Relaxed);
+    LIVE.set(0);
+    PEAK.set(0);
+    COUNTING.set(true);
     let result = work();
-    COUNTING.store(false, Relaxed);
-    (usize::try_from(PEAK.load(Relaxed)).unwrap_or(0), result)
+    COUNTING.set(false);
+    (usize::try_from(PEAK.get()).unwrap_or(0), result)
 }
 
 fn count(block: *mut c_void, sign: isize) {
-    if block.is_null() || !COUNTING.load(Relaxed) {
+    if block.is_null() || !COUNTING.get() {
         return;
     }
     // SAFETY: the caller got the block from the C library, or gives it back right after this.
     let size = isize::try_from(unsafe { malloc_usable_size(block) }).unwrap_or(0);
-    let live = LIVE.load(Relaxed) + sign * size;
-    LIVE.store(live, Relaxed);
-    PEAK.store(PEAK.load(Relaxed).max(live), Relaxed);
+    let live = LIVE.get() + sign * size;
+    LIVE.set(live);
+    PEAK.set(PEAK.get().max(live));
 }
 
 #[unsafe(no_mangle)]
@@ -81,7 +84,6 @@ mod tests {
     #[test]
     fn rust_and_c_are_counted() {
         const SIZE: usize = 1 << 20;
-        // One test, because the counters are for one thread.
         let (bytes, ()) = peak(|| drop((vec![1_u8; SIZE], vec![1_u8; 10])));
         assert!((SIZE..SIZE + 8192).contains(&bytes), "{bytes}");
         let (bytes, filter) = peak(|| libseccomp::ScmpFilterContext::new(libseccomp::ScmpAction::Allow).is_ok());
