@@ -34,6 +34,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Compiles policies. The same policy and options always give the same bytes.
+///
+/// ```
+/// use callsieve::{Compiler, Level, Profile, Target, arch::Arch, bpf::Action};
+/// let policy = Profile::new(Action::Errno(1)).allow(["read", "write"]).resolve(&Target::exactly(&[Arch::X86_64]))?;
+/// let filter = Compiler::new().level(Level::Size).compile(&policy)?;
+/// println!("{}", filter.report());
+/// assert_eq!(filter.report().arches[0].cacheable, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Compiler {

@@ -132,7 +132,7 @@ const fn scale(rank: usize, arch: Arch) -> u64 {
     const ONE: u64 = 1 << 30;
     match (rank, arch) {
         (0, _) => 8 * ONE,
-        (_, Arch::X32) => ONE / 8,
+        (_, Arch::X32) => ONE / 64,
         (1, _) => 2 * ONE,
         _ => ONE,
     }
