@@ -23,7 +23,7 @@ pub fn tables(cases: &[Case], entries: &mut [Vec<Entry>], quoted: &[Quoted]) -> 
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let mut text = format!(
         "## On the running kernel\n\nLinux {}, {ROUNDS} children of each filter in turns. Costs of calls are ratios to the \
-         same call without a filter, of the best of all children; denied: to getppid(2).\n\n",
+         same call without a filter in the same round, the median of all rounds; denied: to getppid(2).\n\n",
         release.trim()
     );
     for (case, entries) in cases.iter().zip(entries).filter(|(case, _)| INSTALLED.contains(&case.name)) {
@@ -34,22 +34,22 @@ pub fn tables(cases: &[Case], entries: &mut [Vec<Entry>], quoted: &[Quoted]) -> 
 
 fn table(case: &Case, entries: &mut [Entry], quoted: &[Quoted]) -> Result<String, Failure> {
     let probe = Probe { calls: [(libc::SYS_getppid, 0), (libc::SYS_personality, ASK), (denied_call(case)?, 0)] };
-    // The first thing is no filter at all.
-    let things = entries.len() + 1;
-    let mut installs = Turns::new(things);
-    let mut costs = [0; 3].map(|_| Turns::new(things));
+    let (mut installs, mut ratios) = (Turns::new(entries.len()), [0; 3].map(|_| Turns::new(entries.len())));
+    let mut without = [0; 2].map(|_| Turns::new(1));
     for _ in 0..ROUNDS {
-        for thing in 0..things {
-            let program = thing.checked_sub(1).map(|index| &entries[index].program);
-            let sample = sample(program, probe)?;
+        let bare = sample(None, probe)?.calls;
+        without.iter_mut().zip(bare).for_each(|(turns, time)| turns.add(0, time));
+        for (thing, entry) in entries.iter().enumerate() {
+            let sample = sample(Some(&entry.program), probe)?;
             installs.add(thing, sample.install / 1000.0);
-            costs.iter_mut().zip(sample.calls).for_each(|(turns, time)| turns.add(thing, time));
+            // A denied call does nothing, as getppid does nothing.
+            let bare = [bare[0], bare[1], bare[0]];
+            let turns = ratios.iter_mut().zip(sample.calls).zip(bare);
+            turns.for_each(|((turns, time), bare)| turns.add(thing, time / bare));
         }
     }
-    let installs = installs.times();
-    let costs = costs.map(Turns::times);
-    let best = |call: usize, thing: usize| costs[call][thing].map_or(f64::NAN, |time| time.best);
-    let bare = [best(0, 0), best(1, 0), best(0, 0)];
+    let (installs, ratios) = (installs.times(), ratios.map(Turns::times));
+    let missing = || io::Error::other("no round was made");
     let mut table = Table::new(&[
         &format!("{}, generator", case.name.to_uppercase()),
         "install us, median",
@@ -58,11 +58,13 @@ fn table(case: &Case, entries: &mut [Entry], quoted: &[Quoted]) -> Result<String
         "personality, checked",
         "denied",
     ]);
-    for (thing, entry) in entries.iter_mut().enumerate().map(|(index, entry)| (index + 1, entry)) {
-        let time = installs[thing].ok_or_else(|| io::Error::other("no round was made"))?;
+    for (thing, entry) in entries.iter_mut().enumerate() {
+        let time = installs[thing].ok_or_else(missing)?;
         entry.install = Some(time.median);
         let mut cells = vec![entry.name.clone(), format!("{:.0}", time.median), format!("{:.0}", time.best)];
-        cells.extend(bare.iter().enumerate().map(|(call, bare)| format!("{:.2}", best(call, thing) / bare)));
+        for turns in &ratios {
+            cells.push(format!("{:.2}", turns[thing].ok_or_else(missing)?.median));
+        }
         table.row(&cells);
     }
     for row in quoted.iter().filter(|row| row.policy == case.name) {
@@ -71,7 +73,7 @@ fn table(case: &Case, entries: &mut [Entry], quoted: &[Quoted]) -> Result<String
         cells.extend([0; 4].map(|_| String::new()));
         table.row(&cells);
     }
-    let [getppid, personality, _] = bare;
+    let [getppid, personality] = without.map(|turns| turns.times()[0].map_or(f64::NAN, |time| time.best));
     Ok(format!("{}Without a filter: getppid {getppid:.0} ns, personality {personality:.0} ns.\n\n", table.finish()))
 }
 
