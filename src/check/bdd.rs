@@ -50,8 +50,18 @@ struct Remembered {
     result: u32,
 }
 
+/// Places for unique nodes to begin with: at least and at most.
+const START: core::ops::RangeInclusive<usize> = 1 << 10..=1 << 16;
+
 /// The most results that are remembered: 8 MB.
 const MAX_CACHE: usize = 1 << 19;
+
+/// How many results are remembered beside a table of unique nodes of this length. More are hardly ever met again, and
+/// would cost more to clear than they save.
+const fn cache_len(unique: usize) -> usize {
+    let len = unique / 4;
+    if len < MAX_CACHE { len } else { MAX_CACHE }
+}
 
 /// No node has this index, so it marks free places in the tables.
 const FREE: u32 = u32::MAX;
@@ -69,12 +79,14 @@ pub(super) struct Bdd {
 }
 
 impl Bdd {
-    pub(super) fn new(budget: Budget) -> Self {
-        const START: usize = 1 << 12;
+    /// An empty diagram with room for about as many nodes as are expected: growing costs time.
+    pub(super) fn new(budget: Budget, expected: usize) -> Self {
+        let places = expected.min(budget.nodes).min(START.end() / 2).saturating_mul(2);
+        let places = places.next_power_of_two().max(*START.start());
         let mut bdd = Self {
-            nodes: Vec::with_capacity(START / 2),
-            unique: vec![FREE; START],
-            cache: vec![NOTHING; START],
+            nodes: Vec::with_capacity(places / 2),
+            unique: vec![FREE; places],
+            cache: vec![NOTHING; cache_len(places)],
             budget,
         };
         for number in [0, 1] {
@@ -226,10 +238,11 @@ impl Bdd {
         slot(&self.cache, key)
     }
 
-    /// Makes room: at first four times as much, so that growing costs little in all.
+    /// Makes room for twice as many.
     fn grow(&mut self) {
-        let factor = if self.unique.len() < 1 << 16 { 4 } else { 2 };
-        let len = self.unique.len().saturating_mul(factor);
+        let len = self.unique.len().saturating_mul(2);
+        // The old table goes before the new one comes.
+        self.unique = Vec::new();
         self.unique = vec![FREE; len];
         for index in 0..self.nodes.len() {
             let Some(&node) = self.nodes.get(index) else { continue };
@@ -238,7 +251,7 @@ impl Bdd {
                 *free = index;
             }
         }
-        let old = core::mem::replace(&mut self.cache, vec![NOTHING; len.min(MAX_CACHE)]);
+        let old = core::mem::replace(&mut self.cache, vec![NOTHING; cache_len(len)]);
         for entry in old.into_iter().filter(|entry| entry.key != NOTHING.key) {
             let slot = self.cache_slot(entry.key);
             if let Some(place) = self.cache.get_mut(slot) {
@@ -277,7 +290,7 @@ mod tests {
     use super::*;
 
     fn roomy() -> Bdd {
-        Bdd::new(Budget { nodes: 100_000, steps: 1_000_000 })
+        Bdd::new(Budget { nodes: 100_000, steps: 1_000_000 }, 0)
     }
 
     #[test]
@@ -322,7 +335,7 @@ mod tests {
 
     #[test]
     fn both_budgets_end_the_work() {
-        let mut bdd = Bdd::new(Budget { nodes: 3, steps: 1 });
+        let mut bdd = Bdd::new(Budget { nodes: 3, steps: 1 }, 0);
         assert!(bdd.leaf(5).is_ok());
         assert_eq!(bdd.leaf(6), Err(Exhausted));
         assert_eq!(bdd.step(), Ok(()));

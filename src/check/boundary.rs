@@ -67,7 +67,7 @@ fn boundary_numbers(policy: &Policy, token: u32) -> Vec<u32> {
 pub fn boundary_arguments(policy: &Policy, token: u32, nr: u32) -> Vec<[u64; 6]> {
     let mut vectors = alloc::vec![[0; 6], [u64::MAX; 6]];
     let rules = match policy.gate(token, nr) {
-        Gate::Section(section) => section.calls.get(&nr).map_or(&[][..], Vec::as_slice),
+        Gate::Section(section) => section.calls.get(&nr).map_or(&[][..], |rules| rules),
         Gate::Refused(_) => &[],
     };
     for rule in rules {

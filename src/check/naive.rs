@@ -17,7 +17,7 @@ pub(crate) fn rule(conditions: &[Condition]) -> Rule {
 
 /// A policy for one ABI with the default ERRNO(1), bad arch KILL_PROCESS, unlisted x32 TRAP.
 pub(crate) fn policy(arch: Arch, calls: &[(u32, Vec<Rule>)]) -> Policy {
-    let calls = calls.iter().cloned().collect();
+    let calls = calls.iter().map(|(nr, rules)| (*nr, rules.as_slice().into())).collect();
     Policy {
         sections: vec![Section { arch, default: Action::Errno(1), calls }],
         bad_arch: Action::KillProcess,

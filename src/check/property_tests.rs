@@ -135,7 +135,8 @@ proptest! {
         let mut other = policy.clone();
         let section = at.index(other.sections.len());
         let section = &mut other.sections[section];
-        match section.calls.values_mut().flatten().next() {
+        let rules = section.calls.values_mut().filter_map(alloc::sync::Arc::get_mut);
+        match rules.flatten().next() {
             Some(rule) => rule.action = Action::Errno(errno),
             None => section.default = Action::Errno(errno),
         }
@@ -146,7 +147,7 @@ proptest! {
     #[test]
     fn diagrams_are_the_interpreter(program in programs(), calls in proptest::collection::vec(calls(), 64), big: bool) {
         let endian = if big { Endian::Big } else { Endian::Little };
-        let mut bdd = bdd::Bdd::new(bdd::Budget { nodes: 100_000, steps: 1_600_000 });
+        let mut bdd = bdd::Bdd::new(bdd::Budget { nodes: 100_000, steps: 1_600_000 }, 0);
         if let Ok((function, _)) = symbolic::behaviour(&mut bdd, program.as_insns(), endian) {
             for call in calls {
                 let expected = evaluate(&program, &call, endian).raw;

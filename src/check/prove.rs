@@ -108,6 +108,8 @@ impl Prover {
     pub const DEFAULT_MAX_NODES: usize = 1_000_000;
     /// Steps per node of the budget. Proofs of real programs take three to ten.
     const STEPS_PER_NODE: usize = 16;
+    /// Nodes to make room for. Proofs of real programs make about 50 for each instruction.
+    const NODES_PER_INSN: usize = 60;
 
     /// A prover with the default budget.
     pub const fn new() -> Self {
@@ -129,7 +131,7 @@ impl Prover {
     /// first.
     pub fn prove(self, program: &Program, policy: &Policy) -> Result<Proof, ProveError> {
         let budget = Budget { nodes: self.max_nodes, steps: self.max_nodes.saturating_mul(Self::STEPS_PER_NODE) };
-        let mut bdd = Bdd::new(budget);
+        let mut bdd = Bdd::new(budget, program.len().saturating_mul(Self::NODES_PER_INSN));
         let too_large = |Exhausted| ProveError::TooLarge { max_nodes: self.max_nodes };
         let wanted = meaning::meaning(&mut bdd, policy).map_err(too_large)?;
         let insns = program.as_insns();

@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn comparisons_mean_what_they_say() {
-        let mut bdd = Bdd::new(Budget { nodes: 100_000, steps: 1_000_000 });
+        let mut bdd = Bdd::new(Budget { nodes: 100_000, steps: 1_000_000 }, 0);
         let samples = [0, 1, 2, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff, 0x1_0000_0000, u64::MAX];
         let masks = [u64::MAX, 0xff, 0x8000_0001, 0xffff_ffff_0000_0000, 0];
         for arg in [0, 5_u8] {
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn intervals() {
-        let mut bdd = Bdd::new(Budget { nodes: 100_000, steps: 1_000_000 });
+        let mut bdd = Bdd::new(Budget { nodes: 100_000, steps: 1_000_000 }, 0);
         let starts = [0, 3, 4, 0x4000_0000, 0xffff_ffff];
         let leaves: Vec<_> = starts.iter().zip(10..).map(|(&start, leaf)| (start, bdd.leaf(leaf).unwrap())).collect();
         let map = by_intervals(&mut bdd, Word::NUMBER, &leaves).unwrap();
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn words_are_those_of_the_call() {
-        let mut bdd = Bdd::new(Budget { nodes: 100_000, steps: 1_000_000 });
+        let mut bdd = Bdd::new(Budget { nodes: 100_000, steps: 1_000_000 }, 0);
         let call = SyscallData {
             nr: 0x8123_4567,
             arch: 0xc000_003e,

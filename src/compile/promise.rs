@@ -14,8 +14,9 @@ use alloc::vec::Vec;
 pub(super) fn check(program: &Program, policy: &Policy) -> Result<(), CompileError> {
     for section in &policy.sections {
         for nr in numbers(section) {
-            if always_allowed(policy, section, nr)
-                && let Err(reason) = cacheable(program, section.arch, nr)
+            // Most are cacheable, which is quicker to see than that they ought to be.
+            if let Err(reason) = cacheable(program, section.arch, nr)
+                && always_allowed(policy, section, nr)
             {
                 return Err(CompileError::NotCacheable { arch: section.arch, nr, reason });
             }

@@ -3,7 +3,7 @@
 use super::{vectors, weights};
 use crate::arch::Arch;
 use crate::bpf::{Action, Insn, Program, SyscallData, opcode};
-use crate::check::{NotCacheable, Proof, emulate, evaluate};
+use crate::check::{Emulation, NotCacheable, Obstacle, Proof, emulate, evaluate};
 use crate::code::Shares;
 use crate::policy::{Policy, Section};
 use alloc::vec::Vec;
@@ -98,14 +98,14 @@ fn of_arch(program: &Program, policy: &Policy, section: &Section) -> ArchReport 
     let mix = weights::mix(section);
     let mut mix_sum = 0.0;
     for (nr, name) in arch.syscalls() {
-        let call = of_call(program, policy, section, nr);
+        let emulation = emulate(program, arch.audit(), nr);
+        let call = of_call(program, policy, section, nr, &emulation);
         report.known += 1;
         report.mean_steps += call.mean;
         report.worst_steps = report.worst_steps.max(call.worst);
         let share = f64::from(mix.get(&nr).copied().unwrap_or(0));
         report.mix_steps += share * call.mean;
         mix_sum += share;
-        let emulation = emulate(program, arch.audit(), nr);
         report.emulated += u64::from(emulation.steps);
         match emulation.verdict {
             Ok(()) => report.cacheable += 1,
@@ -124,8 +124,11 @@ struct Call {
     may_be_allowed: bool,
 }
 
-fn of_call(program: &Program, policy: &Policy, section: &Section, nr: u32) -> Call {
-    let rules = section.calls.get(&nr).map_or(&[][..], Vec::as_slice);
+fn of_call(program: &Program, policy: &Policy, section: &Section, nr: u32, emulation: &Emulation) -> Call {
+    if let Some(raw) = only_answer(emulation) {
+        return Call { mean: emulation.steps.into(), worst: emulation.steps, may_be_allowed: is_allowed(raw) };
+    }
+    let rules = section.calls.get(&nr).map_or(&[][..], |rules| rules);
     // Allowed and other calls: how many, and their steps.
     let (mut allowed, mut other) = ((0_u32, 0_u32), (0_u32, 0_u32));
     let mut worst = 0;
@@ -133,11 +136,24 @@ fn of_call(program: &Program, policy: &Policy, section: &Section, nr: u32) -> Ca
         let call = SyscallData { nr, arch: section.arch.audit(), args, ..SyscallData::default() };
         let outcome = evaluate(program, &call, policy.endian());
         worst = worst.max(outcome.steps);
-        let sum = if matches!(outcome.action(), Action::Allow | Action::Log) { &mut allowed } else { &mut other };
+        let sum = if is_allowed(outcome.raw) { &mut allowed } else { &mut other };
         *sum = (sum.0 + 1, sum.1.saturating_add(outcome.steps));
     }
     let (count, steps) = if allowed.0 > 0 { allowed } else { other };
     Call { mean: f64::from(steps) / f64::from(count.max(1)), worst, may_be_allowed: allowed.0 > 0 }
+}
+
+/// The answer of a program that ends before it looks at an argument: every call with this number takes the same way.
+fn only_answer(emulation: &Emulation) -> Option<u32> {
+    match emulation.verdict {
+        Ok(()) => Some(Action::Allow.to_raw()),
+        Err(NotCacheable { obstacle: Obstacle::Returns(raw), .. }) => Some(raw),
+        Err(_) => None,
+    }
+}
+
+fn is_allowed(raw: u32) -> bool {
+    matches!(Action::as_kernel(raw), Action::Allow | Action::Log)
 }
 
 /// The longest way from the start to a return.

@@ -106,7 +106,7 @@ proptest! {
 
 /// A policy for x86_64 with rules for one call.
 fn one_call(nr: u32, rules: Vec<Rule>) -> Policy {
-    let section = Section { arch: Arch::X86_64, default: Action::Errno(1), calls: [(nr, rules)].into() };
+    let section = Section { arch: Arch::X86_64, default: Action::Errno(1), calls: [(nr, rules.into())].into() };
     Policy {
         sections: Vec::from([section]),
         bad_arch: Action::KillProcess,

@@ -6,6 +6,7 @@ use crate::policy::{Condition, InstallOptions, Policy, Rule, Section, Source, Te
 use crate::profile::{Diagnostics, Width};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use arbitrary::{Result, Unstructured};
 
@@ -84,7 +85,7 @@ fn section(u: &mut Unstructured<'_>, arch: Arch) -> Result<Section> {
         let start = number(u, arch)?;
         // Runs of equal behaviour are what dispatch is made of.
         let length = if u.ratio(1, 2)? { 1 } else { u.int_in_range(1..=12)? };
-        let rules = rules(u, arch)?;
+        let rules: Arc<[Rule]> = rules(u, arch)?.into();
         for nr in start..=start.saturating_add(length - 1) {
             calls.insert(nr, rules.clone());
         }
@@ -186,7 +187,8 @@ mod tests {
             let policy = random_policy(&mut Unstructured::new(&bytes)).unwrap();
             big += usize::from(policy.endian() == Endian::Big);
             x32 += usize::from(policy.arches().any(|arch| arch == Arch::X32));
-            let rules = policy.sections.iter().flat_map(|section| section.calls.values().flatten());
+            let rules =
+                policy.sections.iter().flat_map(|section| section.calls.values()).flat_map(|rules| rules.iter());
             conditional += rules.filter(|rule| !rule.conditions.is_empty()).count();
             // Deciding is total.
             policy.decide(&SyscallData::default());

@@ -4,7 +4,7 @@ use super::product::{Budget, Problem, solve};
 use super::{Graph, Node, NodeId, Piece, Word, chain};
 use crate::arch::Arch;
 use crate::bpf::Action;
-use crate::policy::{Policy, Section};
+use crate::policy::{Policy, Rule, Section};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -102,14 +102,21 @@ impl Builder {
         pieces.push(Piece { start: span.first, to: rest });
         let Some(section) = span.section else { return };
         for (&nr, rules) in section.calls.range(span.first..=span.last) {
-            let to = self.call(Problem::new(rules, section.default));
+            let to = self.call(rules, section.default);
             put(pieces, nr, to, rest);
         }
         // What comes behind the last number belongs to the next span.
         pieces.pop_if(|piece| span.last.checked_add(1) == Some(piece.start));
     }
 
-    fn call(&mut self, problem: Problem) -> NodeId {
+    fn call(&mut self, rules: &[Rule], default: Action) -> NodeId {
+        // Most calls.
+        if let [only] = rules
+            && only.conditions.is_empty()
+        {
+            return self.graph.ret(only.action);
+        }
+        let problem = Problem::new(rules, default);
         if problem.clauses.is_empty() {
             return self.graph.ret(problem.fallback);
         }

@@ -55,13 +55,25 @@ const IPC_CALLS: [&str; 12] = [
     "shmctl",
 ];
 
+/// What an entry's calls are called in the table; `None` for numbers and for names that exist nowhere.
+pub(super) type Known = Vec<Option<Syscall>>;
+
+/// Looks up the names of an entry.
+pub(super) fn look_up(rule: &Rule) -> Known {
+    let known = |call: &Call| match call {
+        Call::Name(name) => Syscall::from_name(name),
+        Call::Number(..) => None,
+    };
+    rule.calls.iter().map(known).collect()
+}
+
 /// The numbers of an entry's calls on an ABI, each once. Names that the ABI lacks have none.
-pub(super) fn numbers(rule: &Rule, arch: Arch) -> Vec<u32> {
-    let number = |call: &Call| match call {
-        Call::Name(name) => Syscall::from_name(name)?.number(arch),
+pub(super) fn numbers(rule: &Rule, known: &Known, arch: Arch) -> Vec<u32> {
+    let number = |(call, known): (&Call, &Option<Syscall>)| match call {
+        Call::Name(_) => known.as_ref()?.number(arch),
         Call::Number(own, number) => (*own == arch).then_some(*number),
     };
-    let mut numbers: Vec<u32> = rule.calls.iter().filter_map(number).collect();
+    let mut numbers: Vec<u32> = rule.calls.iter().zip(known).filter_map(number).collect();
     numbers.sort_unstable();
     numbers.dedup();
     numbers
@@ -70,21 +82,21 @@ pub(super) fn numbers(rule: &Rule, arch: Arch) -> Vec<u32> {
 /// Checks the calls of all entries. Of entries that do not count on the target only names that exist nowhere are told.
 pub(super) fn check<'p>(
     profile: &'p Profile,
-    active: &[bool],
+    entries: &[(bool, Known)],
     arches: &[Arch],
     semantics: Semantics,
     findings: &mut Findings<'p>,
 ) {
     let mut checking = Checking { profile, arches, semantics, findings, unknown: 0 };
-    for (entry, (rule, active)) in profile.rules.iter().zip(active).enumerate() {
-        for (position, call) in rule.calls.iter().enumerate() {
+    for (entry, (rule, (active, known))) in profile.rules.iter().zip(entries).enumerate() {
+        for (position, (call, known)) in rule.calls.iter().zip(known).enumerate() {
             match call {
-                Call::Name(name) => checking.name(entry, position, name, *active),
+                Call::Name(name) => checking.name(entry, (position, name), *known, *active),
                 Call::Number(arch, number) => checking.number(entry, *arch, *number, *active),
             }
         }
     }
-    let counting = || profile.rules.iter().zip(active).enumerate().filter(|(_, (_, on))| **on);
+    let counting = || profile.rules.iter().zip(entries).enumerate().filter(|(_, (_, (on, _)))| *on);
     for (entry, (rule, _)) in counting() {
         checking.forced(entry, rule);
     }
@@ -103,8 +115,8 @@ struct Checking<'a, 'p> {
 }
 
 impl Checking<'_, '_> {
-    fn name(&mut self, entry: usize, position: usize, name: &str, active: bool) {
-        match Syscall::from_name(name) {
+    fn name(&mut self, entry: usize, (position, name): (usize, &str), known: Option<Syscall>, active: bool) {
+        match known {
             None => self.unknown(entry, position, name),
             Some(call) if active => self.known(entry, call),
             Some(_) => {}

@@ -42,7 +42,7 @@ impl fmt::Display for Section {
         writeln!(f, "{}: {} by default", self.arch, self.default)?;
         let mut plain: BTreeMap<Action, Vec<String>> = BTreeMap::new();
         for (nr, rules) in &self.calls {
-            if let [Rule { conditions, action, .. }] = rules.as_slice()
+            if let [Rule { conditions, action, .. }] = &**rules
                 && conditions.is_empty()
             {
                 plain.entry(*action).or_default().push(self.name(*nr));
@@ -53,7 +53,7 @@ impl fmt::Display for Section {
             writeln!(f, "  {action}: {}", names.join(" "))?;
         }
         for (nr, rules) in &self.calls {
-            if !matches!(rules.as_slice(), [rule] if rule.conditions.is_empty()) {
+            if !matches!(&**rules, [rule] if rule.conditions.is_empty()) {
                 writeln!(f, "  {}", self.name(*nr))?;
                 rules.iter().try_for_each(|rule| write_rule(f, rule, rules))?;
             }

@@ -1,7 +1,7 @@
 //! From what was written to what it means.
 
 use super::arches;
-use super::calls;
+use super::calls::{self, Known};
 use super::findings::{Finding, Findings};
 use super::lower::{Lowered, Lowering};
 use super::settle::{Settling, call_name};
@@ -10,8 +10,8 @@ use super::{InstallOptions, Policy, ResolveError, Rule, Section, Semantics, Sour
 use crate::arch::Arch;
 use crate::bpf::Action;
 use crate::profile::{ActionSpec, Code, Dialect, Profile, Severity};
-use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 impl Profile {
@@ -45,11 +45,12 @@ impl Profile {
         });
         let mut findings = Findings::new(self);
         let arches = arches::listed(self, target, semantics, &mut findings)?;
-        let active: Vec<bool> = self.rules.iter().map(|rule| when::counts(rule, target)).collect();
-        calls::check(self, &active, &arches, semantics, &mut findings);
+        let entries: Vec<(bool, Known)> =
+            self.rules.iter().map(|rule| (when::counts(rule, target), calls::look_up(rule))).collect();
+        calls::check(self, &entries, &arches, semantics, &mut findings);
         check_actions(self, target, &mut findings);
         let mut resolving =
-            Resolving { profile: self, active: &active, semantics, findings, work: Work::new(), doubts: Work::new() };
+            Resolving { profile: self, entries: &entries, semantics, findings, work: Work::new(), doubts: Work::new() };
         let sections = arches.iter().map(|arch| resolving.section(*arch)).collect::<Result<Vec<_>, _>>()?;
         let diagnostics = resolving.findings.finish(&arches);
         if diagnostics.worst() == Some(Severity::Error) {
@@ -103,8 +104,8 @@ fn check_actions(profile: &Profile, target: &Target, findings: &mut Findings<'_>
 
 struct Resolving<'p> {
     profile: &'p Profile,
-    /// Whether each entry counts on the target.
-    active: &'p [bool],
+    /// Whether each entry counts on the target, and the calls that it names.
+    entries: &'p [(bool, Known)],
     semantics: Semantics,
     findings: Findings<'p>,
     work: Work,
@@ -117,19 +118,7 @@ impl<'p> Resolving<'p> {
         // With a default action that is an error already, some action must stand in to find the other problems.
         let profile = self.profile;
         let default = self.lowering(arch).action(&profile.default_action, None).unwrap_or(Action::KillProcess);
-        let mut written: BTreeMap<u32, Vec<Rule>> = BTreeMap::new();
-        for (index, (rule, _)) in self.profile.rules.iter().zip(self.active).enumerate().filter(|(_, (_, on))| **on) {
-            let numbers = calls::numbers(rule, arch);
-            if numbers.is_empty() {
-                continue;
-            }
-            let lowered = self.lowering(arch).entry(index, rule);
-            for rule in lowered.iter().flat_map(|lowered| self.rules(index, lowered)) {
-                for nr in &numbers {
-                    written.entry(*nr).or_default().push(rule.clone());
-                }
-            }
-        }
+        let (rules, written) = self.written(arch);
         let mut settling = Settling {
             arch,
             default,
@@ -138,20 +127,47 @@ impl<'p> Resolving<'p> {
             work: &mut self.work,
             doubts: &mut self.doubts,
         };
-        let mut calls = BTreeMap::new();
-        for (nr, rules) in written {
-            let count = rules.len();
-            let rules = settling.rules(nr, rules);
-            let rules = rules.map_err(|OutOfWork| ResolveError::TooComplex {
+        // The lists of one rule, which most calls have: one for each rule.
+        let mut single: Vec<Option<Arc<[Rule]>>> = alloc::vec![None; rules.len()];
+        let mut calls = Vec::with_capacity(written.len());
+        for call in written.chunk_by(|one, other| one.0 == other.0) {
+            let Some(&(nr, first)) = call.first() else { continue };
+            let own = call.iter().filter_map(|&(_, rule)| rules.get(rule));
+            let is_settled = call.len() == 1 && own.clone().all(|rule| settling.is_settled(rule));
+            if let (true, Some(list)) = (is_settled, single.get_mut(first)) {
+                calls.push((nr, list.get_or_insert_with(|| own.cloned().collect()).clone()));
+                continue;
+            }
+            let settled = settling.rules(nr, own.cloned().collect());
+            let settled = settled.map_err(|OutOfWork| ResolveError::TooComplex {
                 call: call_name(arch, nr),
                 arch,
-                rules: count,
+                rules: call.len(),
             })?;
-            if !rules.is_empty() {
-                calls.insert(nr, rules);
+            if !settled.is_empty() {
+                calls.push((nr, settled.into()));
             }
         }
-        Ok(Section { arch, default, calls })
+        Ok(Section { arch, default, calls: calls.into_iter().collect() })
+    }
+
+    /// The rules of all entries, and for each number the indexes of its rules: numbers ascending, the rules of each in
+    /// the order of the file.
+    fn written(&mut self, arch: Arch) -> (Vec<Rule>, Vec<(u32, usize)>) {
+        let (mut rules, mut written) = (Vec::new(), Vec::new());
+        for (index, (rule, (active, known))) in self.profile.rules.iter().zip(self.entries).enumerate() {
+            let numbers = if *active { calls::numbers(rule, known, arch) } else { Vec::new() };
+            if numbers.is_empty() {
+                continue;
+            }
+            let lowered = self.lowering(arch).entry(index, rule);
+            for rule in lowered.iter().flat_map(|lowered| self.rules(index, lowered)) {
+                written.extend(numbers.iter().map(|&nr| (nr, rules.len())));
+                rules.push(rule);
+            }
+        }
+        written.sort_unstable();
+        (rules, written)
     }
 
     fn lowering(&mut self, arch: Arch) -> Lowering<'_, 'p> {

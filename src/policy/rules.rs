@@ -5,6 +5,7 @@ use crate::bpf::{Action, Endian};
 use crate::profile::{Diagnostics, Width};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// What a profile means on a target: an answer for every possible call.
@@ -26,8 +27,8 @@ pub(crate) struct Section {
     pub(crate) arch: Arch,
     /// For every number without a rule that matches.
     pub(crate) default: Action,
-    /// By number as the filter sees it (MIPS base and x32 bit included).
-    pub(crate) calls: BTreeMap<u32, Vec<Rule>>,
+    /// By number as the filter sees it (MIPS base and x32 bit included). Calls with the same rules may share the list.
+    pub(crate) calls: BTreeMap<u32, Arc<[Rule]>>,
 }
 
 /// One rule of one call. It matches when all its conditions hold.

@@ -50,6 +50,11 @@ impl Settling<'_, '_> {
         Ok(rules)
     }
 
+    /// Whether a call whose only rule is this one has it as its normal form, with nothing to tell.
+    pub(super) fn is_settled(&self, rule: &Rule) -> bool {
+        self.semantics == Semantics::Strict || rule.action != self.default
+    }
+
     /// What container runtimes drop: rules equal to the default action, and whatever stands beside an unconditional
     /// rule, of which the first counts.
     fn as_runtimes(&mut self, nr: u32, rules: Vec<Rule>) -> Vec<Rule> {

@@ -236,7 +236,7 @@ fn normal_form_of_32_bit_abis() {
     let profile = Profile::new(E1).allow_if("ioctl", conditions);
     let policy = profile.resolve(&Target::exactly(&[Arch::X86, Arch::X32])).unwrap();
     let [x86, x32] = policy.sections.as_slice() else { panic!("{policy}") };
-    let [rule] = x86.calls[&54].as_slice() else { panic!("{policy}") };
+    let [rule] = &*x86.calls[&54] else { panic!("{policy}") };
     assert!(rule.conditions.iter().all(|condition| condition.width == Width::Bits32));
     let tests: Vec<Test> = rule.conditions.iter().map(|condition| condition.test).collect();
     assert_eq!(tests, [Test::Eq(0x10), Test::MaskedEq { mask: 0xf0, value: 0x10 }]);
@@ -433,7 +433,7 @@ proptest! {
     fn the_call_that_an_error_shows_is_a_conflict(rules in rules()) {
         let Ok(policy) = build(&rules).resolve(&X86_64.semantics(Semantics::Oci)) else { return Ok(()) };
         for rules in policy.sections.iter().flat_map(|section| section.calls.values()) {
-            let mut rules = rules.clone();
+            let mut rules = rules.to_vec();
             for rule in &mut rules {
                 rule.narrower.clear();
             }
