@@ -4,7 +4,6 @@
 //! system call number with only the number and the architecture known. Where that run ends in exactly ALLOW, later
 //! calls skip the filter. This is a port of `seccomp_is_const_allow` in `kernel/seccomp.c`.
 
-use super::simulate::compare;
 use crate::arch::Arch;
 use crate::bpf::{Action, Insn, Program, SyscallData, opcode};
 use core::fmt;
@@ -110,22 +109,33 @@ enum Step {
     Stopped(Obstacle),
 }
 
+#[inline]
 fn step(insn: Insn, accumulator: &mut u32, arch: u32, nr: u32) -> Step {
     use opcode::{AND_K, JA, JEQ_K, JGE_K, JGT_K, JSET_K, LD_W_ABS, RET_K};
+    let jump = |holds| Step::Skip(usize::from(if holds { insn.jt } else { insn.jf }));
     match insn.code {
-        LD_W_ABS if insn.k == SyscallData::NR => *accumulator = nr,
-        LD_W_ABS if insn.k == SyscallData::ARCH => *accumulator = arch,
-        LD_W_ABS => return Step::Stopped(loaded(insn.k)),
-        RET_K if insn.k == Action::Allow.to_raw() => return Step::Allowed,
-        RET_K => return Step::Stopped(Obstacle::Returns(insn.k)),
-        AND_K => *accumulator &= insn.k,
-        JA => return Step::Skip(insn.k as usize),
-        code @ (JEQ_K | JGE_K | JGT_K | JSET_K) => {
-            let holds = compare(code, *accumulator, insn.k) == Some(true);
-            return Step::Skip(usize::from(if holds { insn.jt } else { insn.jf }));
+        JEQ_K => jump(*accumulator == insn.k),
+        JGE_K => jump(*accumulator >= insn.k),
+        JGT_K => jump(*accumulator > insn.k),
+        JSET_K => jump(*accumulator & insn.k != 0),
+        JA => Step::Skip(insn.k as usize),
+        LD_W_ABS => match insn.k {
+            SyscallData::NR => filled(accumulator, nr),
+            SyscallData::ARCH => filled(accumulator, arch),
+            offset => Step::Stopped(loaded(offset)),
+        },
+        AND_K => {
+            let cut = *accumulator & insn.k;
+            filled(accumulator, cut)
         }
-        code => return Step::Stopped(Obstacle::Operation(code)),
+        RET_K if insn.k == Action::Allow.to_raw() => Step::Allowed,
+        RET_K => Step::Stopped(Obstacle::Returns(insn.k)),
+        code => Step::Stopped(Obstacle::Operation(code)),
     }
+}
+
+fn filled(accumulator: &mut u32, value: u32) -> Step {
+    *accumulator = value;
     Step::Skip(0)
 }
 

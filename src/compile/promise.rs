@@ -28,12 +28,15 @@ pub(super) fn check(program: &Program, policy: &Policy) -> Result<(), CompileErr
 fn numbers(section: &Section) -> Vec<u32> {
     const BORDERS: [u32; 9] =
         [0, 0x3fff_ffff, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, 0xbfff_ffff, 0xc000_0000, 0xffff_fffe, u32::MAX];
-    let mut numbers = Vec::from(BORDERS);
+    let mut numbers = Vec::with_capacity(section.calls.len() * 2);
     for &nr in section.calls.keys() {
-        numbers.extend([nr.saturating_sub(1), nr, nr.saturating_add(1)]);
+        for near in [nr.saturating_sub(1), nr, nr.saturating_add(1)] {
+            if numbers.last().is_none_or(|&last| last < near) {
+                numbers.push(near);
+            }
+        }
     }
-    numbers.sort_unstable();
-    numbers.dedup();
+    numbers.extend(BORDERS);
     numbers
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Object<'a, 'p> {
 }
 
 impl<'a, 'p> Object<'a, 'p> {
-    /// Takes an object apart; repeated and foreign keys are reported.
+    /// Takes an object apart.
     pub(super) fn open(
         value: Value<'a>,
         path: &'p Path<'p>,
@@ -33,7 +33,17 @@ impl<'a, 'p> Object<'a, 'p> {
         dialect: Dialect,
         report: &mut Report,
     ) -> Option<Self> {
-        let fields = report.keep(path, value.object())?;
+        Some(Self::of(report.keep(path, value.object())?, path, keys, dialect, report))
+    }
+
+    /// Looks through the keys of an object; repeated and foreign ones are reported.
+    pub(super) fn of(
+        fields: Fields<'a>,
+        path: &'p Path<'p>,
+        keys: &Keys,
+        dialect: Dialect,
+        report: &mut Report,
+    ) -> Self {
         let mut seen = BTreeSet::new();
         for (key, value) in &fields {
             let place = path.key(key);
@@ -50,7 +60,7 @@ impl<'a, 'p> Object<'a, 'p> {
                 report.warn_with(Code::UnknownKey, &place, || keys.unknown(key, &fields));
             }
         }
-        Some(Self { fields, path })
+        Self { fields, path }
     }
 
     /// The value of a key, unless it is absent or null.

@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 /// A text that is not JSON.
-pub(super) fn not_json(text: &str, error: &serde_json::Error) -> ProfileError {
+fn not_json(text: &str, error: &serde_json::Error) -> ProfileError {
     let written = error.to_string();
     let what = written.split(" at line ").next().unwrap_or_default();
     let what = match what {
@@ -44,14 +44,26 @@ fn hint(text: &str, error: &serde_json::Error) -> &'static str {
     }
 }
 
-/// Refuses values that are no profile by their shape.
-pub(super) fn refuse(top: Value<'_>) -> Result<(), ProfileError> {
-    let fail = |message: String| Err(Report::fail(Code::BadField, &Path::Root, message));
-    match top.object() {
-        Ok(fields) => what_else(&fields).map_or(Ok(()), |message| fail(message.to_string())),
-        Err(message) if top.is_object() => fail(message),
-        Err(message) => fail(format!("a profile is an object with \"defaultAction\" and \"syscalls\": {message}")),
+/// The fields of the object at the top. Refuses texts and values that are no profile by their shape.
+pub(super) fn top(text: &str) -> Result<Fields<'_>, ProfileError> {
+    let fields = Value::object_of(text).map_or_else(|| step_by_step(text), Ok)?;
+    match what_else(&fields) {
+        Some(message) => Err(at_root(message.to_string())),
+        None => Ok(fields),
     }
+}
+
+/// The same fields by way of a value, to tell what is wrong.
+fn step_by_step(text: &str) -> Result<Fields<'_>, ProfileError> {
+    let top = Value::parse(text).map_err(|error| not_json(text, &error))?;
+    top.object().map_err(|message| {
+        let expected = "a profile is an object with \"defaultAction\" and \"syscalls\"";
+        at_root(if top.is_object() { message } else { format!("{expected}: {message}") })
+    })
+}
+
+fn at_root(message: String) -> ProfileError {
+    Report::fail(Code::BadField, &Path::Root, message)
 }
 
 /// What the file is, if it has no `defaultAction` and looks like something known.

@@ -20,7 +20,6 @@ use super::{Code, Profile, ProfileError};
 use alloc::format;
 use report::{Path, Report};
 use serde::Serialize;
-use value::Value;
 
 /// Which dialect a file is read as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,9 +63,7 @@ impl Profile {
         if text.trim().is_empty() {
             return Err(Report::fail(Code::Syntax, &Path::Root, "the file is empty; a profile in JSON is expected"));
         }
-        let top = Value::parse(text).map_err(|error| foreign::not_json(text, &error))?;
-        foreign::refuse(top)?;
-        read::profile(top, format)
+        read::profile(foreign::top(text)?, format)
     }
 
     /// Reads a profile from bytes, which have to be UTF-8. Otherwise as [`Profile::from_json`].

@@ -7,7 +7,7 @@ use super::action;
 use super::entry::{Entries, is_superset};
 use super::fields::{Keys, Object};
 use super::report::{Path, Report};
-use super::value::Value;
+use super::value::Fields;
 use super::words::{FLAGS, arch, lookup};
 use crate::bpf::Action;
 use alloc::format;
@@ -31,16 +31,15 @@ const ARCH_MAP: Keys = Keys { common: &["architecture", "subArchitectures"], sup
 const NOTIFY: ActionSpec = ActionSpec::Action(Action::Notify);
 
 /// Reads a profile from the object at the top of the file.
-pub(super) fn profile(top: Value<'_>, format: Format) -> Result<Profile, ProfileError> {
+pub(super) fn profile(top: Fields<'_>, format: Format) -> Result<Profile, ProfileError> {
     let dialect = match format {
         Format::Oci => Dialect::Oci,
         Format::Docker => Dialect::Docker,
-        Format::Auto => detect(top),
+        Format::Auto => detect(&top),
     };
     let mut report = Report::default();
     let root = Path::Root;
-    let read =
-        Object::open(top, &root, &TOP, dialect, &mut report).and_then(|object| read(&object, dialect, &mut report));
+    let read = read(&Object::of(top, &root, &TOP, dialect, &mut report), dialect, &mut report);
     let diagnostics = report.finish()?;
     // Without an error everything was read.
     let profile = read.ok_or_else(|| Report::fail(Code::BadField, &root, "no profile"))?;
@@ -48,8 +47,7 @@ pub(super) fn profile(top: Value<'_>, format: Format) -> Result<Profile, Profile
 }
 
 /// The dialect by the keys that occur.
-fn detect(top: Value<'_>) -> Dialect {
-    let fields = top.object().unwrap_or_default();
+fn detect(fields: &Fields<'_>) -> Dialect {
     let superset = fields.iter().any(|(key, value)| match key.as_str() {
         "syscalls" => value.list().unwrap_or_default().into_iter().take(MAX_RULES).any(is_superset),
         key => TOP.superset.contains(&key) && !value.is_null(),

@@ -26,6 +26,13 @@ impl<'a> Value<'a> {
         serde_json::from_str::<&RawValue>(text).map(|raw| Self(raw.get()))
     }
 
+    /// The fields of the object that is the whole text. `None` if there is something wrong with it: then
+    /// [`Value::parse`] and [`Value::object`] tell what.
+    pub(super) fn object_of(text: &'a str) -> Option<Fields<'a>> {
+        let object: Object<'a> = serde_json::from_str(text).ok()?;
+        (!object.is_cut).then_some(object.fields)
+    }
+
     pub(super) fn is_null(self) -> bool {
         self.0 == "null"
     }
@@ -50,7 +57,11 @@ impl<'a> Value<'a> {
 
     /// The value as a string, or what it is instead.
     pub(super) fn text(self) -> Result<String, String> {
-        self.parsed('"', "a string")
+        match self.0.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            // As it stands, which is nearly always so.
+            Some(plain) if !plain.contains('\\') => Ok(plain.to_owned()),
+            _ => self.parsed('"', "a string"),
+        }
     }
 
     /// The elements of a list, or what it is instead.
