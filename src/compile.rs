@@ -18,11 +18,15 @@ mod report;
 mod tests;
 mod vectors;
 mod weights;
+#[cfg(feature = "json")]
+mod weights_file;
 
 pub use error::{CompileError, Contributor};
 pub use level::Level;
 pub use report::{ArchReport, Report, Uncached};
 pub use weights::Weights;
+#[cfg(feature = "json")]
+pub use weights_file::WeightsError;
 
 use crate::bpf::{Endian, Insn, MAX_INSNS, Program};
 use crate::check::Prover;

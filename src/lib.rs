@@ -80,6 +80,8 @@ mod opt;
 pub mod policy;
 pub mod profile;
 
+#[cfg(feature = "json")]
+pub use compile::WeightsError;
 pub use compile::{
     ArchReport, CompileError, Compiler, Contributor, Filter, Level, Picture, Report, Stage, Uncached, Weights,
 };

@@ -2,16 +2,18 @@
 
 use crate::common::{Source, TargetOptions};
 use crate::input::{CONTAINER_DEFAULT, Input};
-use crate::outcome::{Failure, complain};
+use crate::outcome::{Failure, complain, reason};
 use crate::values;
 use callsieve::arch::Arch;
 use callsieve::bpf::{Endian, Program, VerifyError, opcode};
 use callsieve::policy::Policy;
-use callsieve::{Compiler, Filter, Level};
+use callsieve::{Compiler, Filter, Level, Weights};
 use clap::{Args, ValueEnum};
 
 /// What PROFILE|FILE.bpf may be, for messages.
 const EITHER_IS: &str = "a JSON profile, - for standard input, container-default, or a raw filter is expected";
+/// What --weights may be.
+const WEIGHTS_ARE: &str = "weights are uniform, mix, or a JSON file";
 /// What FILE.bpf may be.
 const PROGRAM_IS: &str = "a raw filter as callsieve compile makes it is expected";
 
@@ -39,18 +41,27 @@ pub struct FilterOptions {
     /// What the filter shall be good for; every level means the same
     #[arg(long, value_enum, value_name = "LEVEL", default_value_t, help_heading = "How the filter is made")]
     level: LevelWord,
+
+    /// How much each call counts: uniform, mix (how often servers make it), or a JSON file with frequencies, shares and
+    /// worst_case; without it, the level decides
+    #[arg(long, value_name = "FILE|uniform|mix", value_parser = weights, help_heading = "How the filter is made")]
+    weights: Option<Weights>,
 }
 
 impl FilterOptions {
     /// The compiler with these options.
     pub fn compiler(&self) -> Compiler {
-        Compiler::new().level(match self.level {
+        let compiler = Compiler::new().level(match self.level {
             LevelWord::Size => Level::Size,
             LevelWord::Balanced => Level::Balanced,
             LevelWord::Speed => Level::Speed,
             LevelWord::Cached => Level::Cached,
             LevelWord::Fast => Level::Fast,
-        })
+        });
+        match &self.weights {
+            Some(weights) => compiler.weights(weights.clone()),
+            None => compiler,
+        }
     }
 
     /// Compiles a policy; the name is for messages.
@@ -122,6 +133,18 @@ fn mention_arch(name: &str, program: &Program, assumed: &[Arch]) {
     if !tested.is_empty() && !assumed.iter().any(tests) {
         let tested = tested.join(",");
         complain(&format!("{name} seems to be for {tested}; if so, say --arch {tested}"));
+    }
+}
+
+/// Reads the value of --weights.
+fn weights(word: &str) -> Result<Weights, String> {
+    match word {
+        "uniform" => Ok(Weights::uniform()),
+        "mix" => Ok(Weights::mix()),
+        path => {
+            let bytes = std::fs::read(path).map_err(|error| format!("{}; {WEIGHTS_ARE}", reason(&error)))?;
+            Weights::from_json(&String::from_utf8_lossy(&bytes)).map_err(|error| error.to_string())
+        }
     }
 }
 
