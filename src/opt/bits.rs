@@ -91,10 +91,16 @@ impl Numbers {
     /// What a mask costs, if it is good and cheaper than the limit. `yes` are the numbers with any of its bits.
     fn mask(&self, mask: u32, yes: u32, limit: u64, price: u64) -> Option<Mask> {
         let no = self.full() & !yes;
-        if yes == 0 || no == 0 || !(self.is_one_class(yes) || self.is_one_class(no)) {
+        if yes == 0 || no == 0 {
             return None;
         }
-        let cost = self.cost(yes, price)? + self.cost(no, price)?;
+        // A side of one class costs nothing more.
+        let other = match (self.is_one_class(yes), self.is_one_class(no)) {
+            (true, _) => no,
+            (_, true) => yes,
+            _ => return None,
+        };
+        let cost = self.cost(other, price)?;
         (cost < limit).then_some(Mask { mask, cost })
     }
 

@@ -122,6 +122,14 @@ struct Search<'a> {
     numbers: Vec<u32>,
     /// States without removed runs: row i, column j.
     plain: Vec<Entry>,
+    /// Their costs once more, row by row and column by column, so that all splits of a window lie side by side.
+    rows: Vec<u64>,
+    columns: Vec<u64>,
+    /// For each run: nothing, or more than any cost where it has the class of the run before, so that no tree splits
+    /// there.
+    seams: Vec<u64>,
+    /// Single numbers between two runs of one class, heaviest first.
+    islands: Vec<u16>,
     removed: Table<(u16, u16, u128), Entry>,
     states: usize,
 }
@@ -174,6 +182,10 @@ impl<'a> Search<'a> {
             changes,
             numbers,
             plain: alloc::vec![LEAF; runs.len() * runs.len()],
+            rows: alloc::vec![0; runs.len() * runs.len()],
+            columns: alloc::vec![0; runs.len() * runs.len()],
+            seams: seams(runs),
+            islands: islands(runs),
             removed: Table::new(),
             states: 0,
         }
@@ -193,26 +205,25 @@ impl<'a> Search<'a> {
                     self.try_bits(window, groups, self.numbers[j + 1] - self.numbers[i], &mut best);
                     best.cost += weight + self.price;
                     self.plain[i * self.runs.len() + j] = best;
+                    self.rows[i * self.runs.len() + j] = best.cost;
+                    self.columns[j * self.runs.len() + i] = best.cost;
                 }
             }
         }
         Some(())
     }
 
-    /// The best range test of a window without removed runs, all of whose parts are known.
+    /// The best range test of a window without removed runs, all of whose parts are known. It has two classes at least,
+    /// so there is one.
     fn best_range(&self, i: usize, j: usize) -> Entry {
         let many = self.runs.len();
-        let mut best = Entry { cost: u64::MAX, choice: Choice::Leaf };
-        let row = &self.plain[i * many + i..i * many + j];
-        let column = self.plain[(i + 1) * many + j..].iter().step_by(many);
-        let classes = self.runs[i..=j].windows(2);
-        for (x, ((left, right), pair)) in (i + 1..).zip(row.iter().zip(column).zip(classes)) {
-            let cost = left.cost + right.cost;
-            if cost < best.cost && pair[0].class != pair[1].class {
-                best = Entry { cost, choice: Choice::Ge(narrow(x)) };
-            }
-        }
-        best
+        let before = &self.rows[i * many + i..i * many + j];
+        let behind = &self.columns[j * many + i + 1..=j * many + j];
+        let costs = before.iter().zip(behind).zip(&self.seams[i + 1..=j]).map(|((a, b), seam)| a + b + seam);
+        // Two plain loops, since the first needs no branches.
+        let least = costs.clone().fold(u64::MAX, u64::min);
+        let first = costs.take_while(|&cost| cost != least).count();
+        Entry { cost: least, choice: Choice::Ge(narrow(i + 1 + first)) }
     }
 
     /// The least cost; `None` if the budget is used up.
@@ -276,6 +287,9 @@ impl<'a> Search<'a> {
         let few_removed = window.removed.count_ones() < HEAVY_REMOVED;
         let heavy =
             if self.params.heavy == 0 || !few_removed { u64::MAX } else { weight / u64::from(self.params.heavy) };
+        if window.removed == 0 && groups > self.params.few {
+            return self.try_heavy(window, heavy, best);
+        }
         let runs = self.runs;
         let mut around = window.remaining();
         let (Some(mut left), Some(mut x)) = (around.next(), around.next()) else { return Some(()) };
@@ -289,6 +303,22 @@ impl<'a> Search<'a> {
                 }
             }
             (left, x) = (x, right);
+        }
+        Some(())
+    }
+
+    /// The same for a window without removed runs in which only islands of this weight are worth it.
+    fn try_heavy(&mut self, window: Window, heavy: u64, best: &mut Entry) -> Option<()> {
+        let weight = |x: u16| self.runs[usize::from(x)].weight;
+        let count = self.islands.iter().take_while(|&&x| weight(x) >= heavy).count();
+        let inside = |x: &u16| (window.i + 1..window.j).contains(&usize::from(*x));
+        let mut heaviest: Vec<u16> = self.islands[..count].iter().copied().filter(inside).collect();
+        heaviest.sort_unstable();
+        for x in heaviest {
+            let cost = self.cost(window.i, window.j, 1 << x)?;
+            if cost < best.cost {
+                *best = Entry { cost, choice: Choice::Eq(x) };
+            }
         }
         Some(())
     }
@@ -354,6 +384,21 @@ impl Builder<'_> {
     fn class(&self, run: &Run) -> CodeId {
         if run.class == CodeId::LATER { self.later } else { run.class }
     }
+}
+
+/// See [`Search::seams`].
+fn seams(runs: &[Run]) -> Vec<u64> {
+    const WALL: u64 = u64::MAX / 4;
+    let same = runs.windows(2).map(|pair| if pair[0].class == pair[1].class { WALL } else { 0 });
+    core::iter::once(0).chain(same).collect()
+}
+
+/// See [`Search::islands`].
+fn islands(runs: &[Run]) -> Vec<u16> {
+    let island = |&x: &usize| runs[x].is_single() && runs[x - 1].class == runs[x + 1].class;
+    let mut islands: Vec<usize> = (1..runs.len().saturating_sub(1)).filter(island).collect();
+    islands.sort_by_key(|&x| core::cmp::Reverse(runs[x].weight));
+    islands.into_iter().map(narrow).collect()
 }
 
 /// Runs are at most a few hundred.
