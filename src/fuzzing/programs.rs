@@ -55,3 +55,45 @@ pub fn program_bytes(bytes: &[u8]) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    /// The program of a random policy, some bytes of it changed, behind the bytes of another policy.
+    fn altered(policy: &[u8], head: &[u8], changes: &[(prop::sample::Index, u8)]) -> Option<Vec<u8>> {
+        let policy = random_policy(&mut Unstructured::new(policy)).ok()?;
+        let mut program = Compiler::new().level(Level::Fast).compile(&policy).ok()?.to_bytes();
+        for (at, byte) in changes {
+            let at = at.index(program.len());
+            program[at] = *byte;
+        }
+        Some([head, &program].concat())
+    }
+
+    fn bytes(len: usize) -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(any::<u8>(), len)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn policies(bytes in bytes(2048)) {
+            policy_to_proof(&bytes);
+        }
+
+        #[test]
+        fn programs(
+            policy in bytes(1024),
+            head in bytes(64),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        ) {
+            if let Some(bytes) = altered(&policy, &head, &changes) {
+                program_bytes(&bytes);
+            }
+        }
+    }
+}
