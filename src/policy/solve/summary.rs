@@ -1,6 +1,6 @@
 //! Cheap tests that tell most pairs of rules apart.
 
-use super::word::{Range, Word};
+use super::word::{LOW, Range, Word};
 use super::{OutOfWork, Work, implies, witness};
 use crate::policy::{Condition, Test};
 use crate::profile::Width;
@@ -54,7 +54,11 @@ impl Summary {
         let Some(word) = self.words.get(usize::from(condition.arg)) else {
             return false;
         };
-        let range = if condition.width == Width::Bits32 { word.low } else { word.all };
+        // Seen 32 bits wide, all bits above are known: they are zero.
+        let (range, known, bits) = match condition.width {
+            Width::Bits32 => (word.low, word.mask | !LOW, word.value & LOW),
+            Width::Bits64 => (word.all, word.mask, word.value),
+        };
         match condition.test {
             Test::Eq(value) => range.from == value && range.to == value,
             Test::Ne(value) => value < range.from || value > range.to,
@@ -62,7 +66,7 @@ impl Summary {
             Test::Le(value) => range.to <= value,
             Test::Gt(value) => range.from > value,
             Test::Ge(value) => range.from >= value,
-            Test::MaskedEq { mask, value } => mask & !word.mask == 0 && word.value & mask == value,
+            Test::MaskedEq { mask, value } => mask & !known == 0 && bits & mask == value,
         }
     }
 

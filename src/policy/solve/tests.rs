@@ -62,6 +62,20 @@ fn implication_is_by_meaning() {
     assert!(implied(&[on(0, Test::Eq(1))], &[]));
 }
 
+/// Found by the property tests: a mask above the width, which never holds, was taken for implied by a known high half.
+#[test]
+fn a_mask_above_the_width_is_not_implied() {
+    let high = 1 << 33;
+    let never = Condition { arg: 0, width: Width::Bits32, test: Test::MaskedEq { mask: high, value: high } };
+    let always = Condition { test: Test::MaskedEq { mask: high, value: 0 }, ..never };
+    let narrow = [on(0, Test::Eq(high))];
+    let summary = Summary::of(&narrow, &mut Work::new()).unwrap().unwrap();
+    for (wide, implied) in [(never, false), (always, true)] {
+        assert_eq!(implies(&narrow, &[wide], &mut Work::new()), Ok(implied));
+        assert_eq!(summary.implies(&narrow, &[wide], &mut Work::new()), Ok(implied));
+    }
+}
+
 /// Constants and masks have bits 0, 1, 32 and 33 only.
 fn constant() -> impl Strategy<Value = u64> {
     (0u64..4, 0u64..4).prop_map(|(low, high)| high << 32 | low)

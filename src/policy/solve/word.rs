@@ -6,7 +6,7 @@ use crate::profile::Width;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-const LOW: u64 = 0xffff_ffff;
+pub(super) const LOW: u64 = 0xffff_ffff;
 
 /// A range of numbers, both ends included; empty if the ends are the wrong way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
