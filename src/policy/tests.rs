@@ -306,7 +306,7 @@ const ACTIONS: [Action; 4] = [Action::Allow, Action::Log, Action::Errno(2), E1];
 
 fn build(rules: &[(usize, usize, Vec<Arg>)]) -> Profile {
     rules.iter().fold(Profile::new(E1), |profile, (call, action, args)| {
-        profile.rule(ACTIONS[*action], ["read", "write"][*call], args.iter().copied())
+        profile.rule(ACTIONS[*action], ["read", "write"][*call], args.as_slice())
     })
 }
 

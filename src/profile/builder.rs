@@ -1,6 +1,8 @@
 //! Profiles in Rust code.
 
-use super::{ActionSpec, Arg, Call, Diagnostics, Dialect, Flag, ListedArch, Op, Profile, Rule, When, Width};
+use super::{
+    ActionSpec, Arg, Call, Diagnostics, Dialect, Flag, IntoConditions, ListedArch, Op, Profile, Rule, When, Width,
+};
 use crate::arch::{Arch, Syscall};
 use crate::bpf::Action;
 use alloc::borrow::ToOwned;
@@ -45,29 +47,37 @@ impl Profile {
         self.rule(Action::Allow, calls, [])
     }
 
-    /// Allows calls whose arguments meet all of the conditions.
-    pub fn allow_if(self, calls: impl IntoCalls, conditions: impl IntoIterator<Item = Arg>) -> Self {
+    /// Allows calls whose arguments meet the conditions.
+    pub fn allow_if(self, calls: impl IntoCalls, conditions: impl IntoConditions) -> Self {
         self.rule(Action::Allow, calls, conditions)
     }
 
-    /// Gives an action to calls whose arguments meet all of the conditions; without any condition, to every such call.
+    /// Gives an action to calls whose arguments meet the conditions; with `[]`, to every such call.
+    ///
+    /// A choice of values makes a [`Rule`] for each; they have one number in messages.
     pub fn rule(
         mut self,
         action: impl Into<ActionSpec>,
         calls: impl IntoCalls,
-        conditions: impl IntoIterator<Item = Arg>,
+        conditions: impl IntoConditions,
     ) -> Self {
-        let number = self.rules.len().saturating_add(1);
-        self.rules.push(Rule {
-            calls: calls.into_calls(),
-            action: action.into(),
-            args: conditions.into_iter().collect(),
+        let (calls, action, path) = (calls.into_calls(), action.into(), format!("rule {}", self.next_number()));
+        self.rules.extend(conditions.into_alternatives().into_iter().map(|args| Rule {
+            calls: calls.clone(),
+            action: action.clone(),
+            args,
             comment: None,
             includes: When::default(),
             excludes: When::default(),
-            path: format!("rule {number}"),
-        });
+            path: path.clone(),
+        }));
         self
+    }
+
+    /// One more than the number of the last rule, which may have become several.
+    fn next_number(&self) -> usize {
+        let last = self.rules.last().and_then(|rule| rule.path.strip_prefix("rule ")?.parse().ok());
+        last.unwrap_or(0_usize).saturating_add(1)
     }
 
     /// Adds ABIs to the list of those that the filter covers. Without any, it covers the target's own one.
@@ -259,6 +269,14 @@ impl Operand {
     /// `(argument & mask) == value`.
     pub const fn masked_eq(self, mask: u64, value: u64) -> Arg {
         Arg { index: self.index, op: Op::MaskedEq, value: mask, value_two: value, width: self.width }
+    }
+
+    /// The bits that a condition sees.
+    pub(super) const fn all_bits(self) -> u64 {
+        match self.width {
+            Width::Bits32 => 0xffff_ffff,
+            Width::Bits64 => u64::MAX,
+        }
     }
 
     const fn compare(self, op: Op, value: u64) -> Arg {

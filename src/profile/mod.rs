@@ -8,6 +8,7 @@
 mod access;
 mod ast;
 mod builder;
+mod conditions;
 #[cfg(feature = "json")]
 mod container;
 mod diagnostics;
@@ -20,6 +21,7 @@ pub mod limits;
 
 pub use ast::{ActionSpec, Arg, Call, Dialect, Flag, ListedArch, Op, Profile, Rule, SubArches, When, Width};
 pub use builder::{IntoCalls, Operand, arg};
+pub use conditions::{AnyOf, IntoConditions};
 pub use diagnostics::{Code, Diagnostic, Diagnostics, Severity};
 #[cfg(feature = "json")]
 pub use error::ProfileError;
