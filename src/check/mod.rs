@@ -1,6 +1,8 @@
 //! The judge: it looks at policies and instructions only, never at how a program was made.
 //!
 //! - [`prove`] shows that a program answers every possible call as a policy demands, or finds a call where it does not.
+//! - [`regions`] writes down what a policy, a program or a stack of programs ([`Subject`]) does, call by call, and
+//!   [`Judge`] tells whether two of them are equal.
 //! - [`disassemble`] makes a program readable.
 //! - [`simulate`] runs a program on one call, exactly as the kernel does.
 //! - [`cacheable`] tells whether the kernel will remember that a number is always allowed, and if not, why.
@@ -12,6 +14,7 @@ mod bits;
 mod boundary;
 mod cacheable;
 mod disassemble;
+mod judge;
 mod live;
 mod meaning;
 #[cfg(test)]
@@ -20,16 +23,28 @@ mod meaning;
 mod naive;
 mod names;
 mod prove;
+mod regions;
 mod simulate;
+mod split;
+mod subject;
 mod symbolic;
+mod values;
+mod witness;
 mod words;
 
 pub use boundary::{boundary_arguments, boundary_calls};
 pub use cacheable::{Emulation, NotCacheable, Obstacle, cacheable, emulate};
 pub use disassemble::{Listing, disassemble};
+pub use judge::{Equality, Judge, JudgeError, Witness};
 pub use prove::{Counterexample, Proof, ProveError, Prover, prove};
+pub use regions::{CallGroup, Condition, Region, Regions, Word, regions};
 pub use simulate::{Outcome, Run, evaluate, simulate};
+pub use subject::Subject;
+pub use values::{Piece, Values};
 
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // A test.
 mod property_tests;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // A test.
+mod region_tests;

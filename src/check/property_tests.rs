@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use arbitrary::Unstructured;
 use proptest::prelude::*;
 
-fn policies() -> impl Strategy<Value = (Policy, Program)> {
+pub(super) fn policies() -> impl Strategy<Value = (Policy, Program)> {
     let bytes = proptest::collection::vec(any::<u8>(), 1500);
     bytes.prop_filter_map("bytes ran out or the naive program is too long", |bytes| {
         let policy = random_policy(&mut Unstructured::new(&bytes)).ok()?;
@@ -65,7 +65,7 @@ fn mutate(program: &Program, at: prop::sample::Index, kind: u8, value: u8) -> Op
 }
 
 /// Any program that the kernel accepts, with all operations and jumps.
-fn programs() -> impl Strategy<Value = Program> {
+pub(super) fn programs() -> impl Strategy<Value = Program> {
     const CODES: [u16; 38] = [
         LD_W_ABS, LD_IMM, LD_MEM, LD_W_LEN, LDX_IMM, LDX_MEM, LDX_W_LEN, ST, STX, TAX, TXA, RET_K, RET_A, ADD_K, ADD_X,
         SUB_K, SUB_X, MUL_K, DIV_K, DIV_X, OR_K, OR_X, AND_K, AND_X, LSH_K, LSH_X, RSH_K, RSH_X, NEG, XOR_K, XOR_X, JA,
@@ -96,7 +96,7 @@ fn programs() -> impl Strategy<Value = Program> {
 }
 
 /// Values with few bits, so that different words and tests meet.
-fn calls() -> impl Strategy<Value = SyscallData> {
+pub(super) fn calls() -> impl Strategy<Value = SyscallData> {
     let word = prop_oneof![any::<u64>(), (0..64_u32).prop_map(|bit| 1 << bit), 0..20_u64, Just(u64::MAX)];
     let args = [(); 6].map(|()| word.clone());
     (any::<u32>(), any::<u32>(), word.clone(), args).prop_map(|(nr, arch, instruction_pointer, args)| SyscallData {

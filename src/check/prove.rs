@@ -4,8 +4,9 @@
 //! its instructions. They are equal if and only if they are the same node. If not, a walk down both shows an input where
 //! they differ; it is confirmed by [`Policy::decide`] and the interpreter before it is shown to anybody.
 
-use super::bdd::{BITS, Bdd, Budget, Exhausted, Ref};
-use super::{meaning, names, simulate, symbolic, words};
+use super::bdd::{Bdd, Budget, Exhausted};
+use super::witness::witness;
+use super::{meaning, names, simulate, symbolic};
 use crate::arch::Arch;
 use crate::bpf::{Action, Program, SyscallData};
 use crate::policy::Policy;
@@ -106,10 +107,8 @@ impl Default for Prover {
 impl Prover {
     /// The default budget: a million nodes, for which about 50 MB are needed.
     pub const DEFAULT_MAX_NODES: usize = 1_000_000;
-    /// Steps per node of the budget. Proofs of real programs take three to ten.
-    const STEPS_PER_NODE: usize = 16;
     /// Nodes to make room for. Proofs of real programs make about 50 for each instruction.
-    const NODES_PER_INSN: usize = 60;
+    pub(super) const NODES_PER_INSN: usize = 60;
 
     /// A prover with the default budget.
     pub const fn new() -> Self {
@@ -119,9 +118,7 @@ impl Prover {
     /// How many nodes the decision diagram may have; the time is bounded in proportion. A node takes up to 50 bytes.
     /// Real filters need a few thousand.
     pub const fn max_nodes(self, max_nodes: usize) -> Self {
-        // Nodes are numbered by 32 bits.
-        const MOST: usize = 1 << 30;
-        Self { max_nodes: if max_nodes < MOST { max_nodes } else { MOST } }
+        Self { max_nodes }
     }
 
     /// Shows that a program answers every possible call exactly as the policy demands.
@@ -130,7 +127,7 @@ impl Prover {
     /// [`ProveError::Differs`] with a call that shows the difference; [`ProveError::TooLarge`] if the budget ran out
     /// first.
     pub fn prove(self, program: &Program, policy: &Policy) -> Result<Proof, ProveError> {
-        let budget = Budget { nodes: self.max_nodes, steps: self.max_nodes.saturating_mul(Self::STEPS_PER_NODE) };
+        let budget = Budget::of(self.max_nodes);
         let mut bdd = Bdd::new(budget, program.len().saturating_mul(Self::NODES_PER_INSN));
         let too_large = |Exhausted| ProveError::TooLarge { max_nodes: self.max_nodes };
         let wanted = meaning::meaning(&mut bdd, policy).map_err(too_large)?;
@@ -139,45 +136,8 @@ impl Prover {
         if wanted == found {
             return Ok(Proof { nodes: bdd.len(), states });
         }
-        Err(confirm(program, policy, difference(&bdd, policy, wanted, found)))
-    }
-}
-
-/// A call for which the functions have different values: of a listed ABI if there is one, with as many bits 0 from
-/// the top on as possible.
-fn difference(bdd: &Bdd, policy: &Policy, wanted: Ref, found: Ref) -> SyscallData {
-    for arch in policy.arches() {
-        let (wanted, found) = (for_arch(bdd, wanted, arch.audit()), for_arch(bdd, found, arch.audit()));
-        if wanted != found {
-            return descend(bdd, SyscallData { arch: arch.audit(), ..SyscallData::default() }, wanted, found);
-        }
-    }
-    descend(bdd, SyscallData::default(), wanted, found)
-}
-
-/// The function for calls with this token, which has the first 32 bits of the order.
-fn for_arch(bdd: &Bdd, function: Ref, token: u32) -> Ref {
-    (0..32).fold(function, |function, bit| {
-        let (zero, one) = bdd.halves(function, bit);
-        if token.rotate_left(u32::from(bit).wrapping_add(1)) & 1 == 1 { one } else { zero }
-    })
-}
-
-/// Walks down two different functions. Where the halves for 0 are equal, those for 1 differ.
-fn descend(bdd: &Bdd, mut call: SyscallData, mut wanted: Ref, mut found: Ref) -> SyscallData {
-    loop {
-        let bit = bdd.first_bit(wanted).min(bdd.first_bit(found));
-        if bit >= BITS {
-            return call;
-        }
-        let (wanted_zero, wanted_one) = bdd.halves(wanted, bit);
-        let (found_zero, found_one) = bdd.halves(found, bit);
-        (wanted, found) = if wanted_zero == found_zero {
-            words::set_bit(&mut call, bit);
-            (wanted_one, found_one)
-        } else {
-            (wanted_zero, found_zero)
-        };
+        let call = witness(&bdd, policy.arches().map(Arch::audit), wanted, found);
+        Err(confirm(program, policy, call))
     }
 }
 
