@@ -21,6 +21,9 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+#[path = "tables/prototypes.rs"]
+mod prototypes;
+
 /// A column of the table: the ABIs that share it, and the header that lists its calls.
 struct Column {
     arches: &'static [Arch],

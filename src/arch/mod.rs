@@ -22,6 +22,8 @@ mod abi;
 mod errno;
 mod names;
 mod nearest;
+mod prototype;
+mod prototypes;
 mod syscall;
 mod table;
 mod version;
@@ -31,6 +33,7 @@ pub use errno::Errno;
 pub use names::UnknownArch;
 #[cfg(feature = "json")] // Only the JSON front ends ask for it outside of this floor.
 pub(crate) use nearest::nearest;
+pub use prototype::{ArgPart, ArgType, Prototype};
 pub use syscall::Syscall;
 pub use table::TABLE_KERNEL;
 pub use version::{KernelVersion, KernelVersionError};

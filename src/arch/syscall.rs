@@ -117,6 +117,11 @@ impl Syscall {
         self.row.since
     }
 
+    /// The place in the table.
+    pub(super) fn position(self) -> Option<usize> {
+        ROWS.binary_search_by(|row| row.name.cmp(self.row.name)).ok()
+    }
+
     /// The ABIs that have the call, in the order of [`Arch::ALL`].
     pub fn arches(self) -> impl Iterator<Item = Arch> + Clone {
         Arch::ALL.into_iter().filter(move |&arch| self.number(arch).is_some())
@@ -172,7 +177,7 @@ impl Arch {
 }
 
 /// The column of an ABI, in the order that `tests/tables.rs` writes.
-const fn column(arch: Arch) -> usize {
+pub(super) const fn column(arch: Arch) -> usize {
     match arch {
         Arch::X86_64 => 0,
         Arch::X86 => 1,
