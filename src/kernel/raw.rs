@@ -15,6 +15,10 @@ use libc::{c_int, c_long, c_uint};
 /// What a call gives back: a number, or the error number.
 pub(super) type Answer<T> = Result<T, c_int>;
 
+#[cfg(feature = "std")]
+#[path = "raw_ptrace.rs"]
+pub(super) mod ptrace;
+
 const SET_MODE_FILTER: c_uint = 1;
 const GET_ACTION_AVAIL: c_uint = 2;
 

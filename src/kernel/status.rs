@@ -92,14 +92,25 @@ pub fn status() -> Result<Status, StatusError> {
 /// ```
 #[cfg(feature = "std")]
 pub fn status_of(pid: u32) -> Result<Status, StatusError> {
+    parse(&text_of(pid)?).ok_or(StatusError::Unknown)
+}
+
+/// All of `/proc/PID/status`.
+#[cfg(feature = "std")]
+pub(super) fn text_of(pid: u32) -> Result<String, StatusError> {
     use std::io::ErrorKind;
-    let text = std::fs::read_to_string(std::format!("/proc/{pid}/status")).map_err(|error| match error.kind() {
+    std::fs::read_to_string(std::format!("/proc/{pid}/status")).map_err(|error| match error.kind() {
         ErrorKind::NotFound => StatusError::NoProcess { pid },
         // The process ended while it was read.
         _ if error.raw_os_error() == Some(libc::ESRCH) => StatusError::NoProcess { pid },
         _ => StatusError::Refused { errno: error.raw_os_error().unwrap_or(libc::EIO) },
-    })?;
-    parse(&text).ok_or(StatusError::Unknown)
+    })
+}
+
+/// The value of a line of it.
+#[cfg(feature = "std")]
+pub(super) fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 /// By prctl(2). It cannot answer in strict mode: the call kills there.
@@ -116,15 +127,12 @@ fn ask() -> Result<Status, StatusError> {
 
 /// The lines of proc_pid_status(5) that concern seccomp. `None` if there is no mode.
 #[cfg(feature = "std")]
-fn parse(text: &str) -> Option<Status> {
-    let field = |name: &str| {
-        let mut values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        values.next().and_then(|value| value.trim().parse::<u32>().ok())
-    };
+pub(super) fn parse(text: &str) -> Option<Status> {
+    let number = |name: &str| field(text, name).and_then(|value| value.parse::<u32>().ok());
     Some(Status {
-        mode: mode_of(field("Seccomp")? as usize)?,
-        filters: field("Seccomp_filters"),
-        no_new_privs: field("NoNewPrivs") == Some(1),
+        mode: mode_of(number("Seccomp")? as usize)?,
+        filters: number("Seccomp_filters"),
+        no_new_privs: number("NoNewPrivs") == Some(1),
     })
 }
 
