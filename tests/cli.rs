@@ -189,6 +189,28 @@ fn json(words: &[&str]) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// `diff P container-default` answers whether P is stricter or looser than the default.
+#[test]
+fn compared_with_the_default() {
+    let scratch = Scratch::new("default");
+    let text = callsieve::Profile::container_default().unwrap().to_json().unwrap();
+    let mut profile: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for entry in profile["syscalls"].as_array_mut().unwrap() {
+        if let Some(names) = entry["names"].as_array_mut().filter(|names| names.contains(&"getppid".into())) {
+            names.retain(|name| name != "getppid");
+            names.push("kexec_load".into());
+        }
+    }
+    fs::write(scratch.0.join("mine.json"), profile.to_string()).unwrap();
+    let output = scratch.callsieve(&["diff", "mine.json", "container-default", "--arch", "x86_64"], Stdio::null());
+    assert_eq!(output.status.code(), Some(1));
+    let output = String::from_utf8(output.stdout).unwrap();
+    assert!(output.contains("  looser: getppid: ERRNO(1) EPERM -> ALLOW\n"), "{output}");
+    assert!(output.contains("  stricter: kexec_load: ALLOW -> ERRNO(1) EPERM\n"), "{output}");
+    let last = output.lines().last();
+    assert_eq!(last, Some("mine.json compared with container-default: looser in 1 call, stricter in 1 call"));
+}
+
 #[test]
 fn stats_as_text_and_json() {
     // Not a session, because times differ.

@@ -3,6 +3,7 @@
 //! - [`prove`] shows that a program answers every possible call as a policy demands, or finds a call where it does not.
 //! - [`regions`] writes down what a policy, a program or a stack of programs ([`Subject`]) does, call by call, and
 //!   [`Judge`] tells whether two of them are equal.
+//! - [`diff`] tells exactly what is different between two of them, with example calls.
 //! - [`disassemble`] makes a program readable.
 //! - [`simulate`] runs a program on one call, exactly as the kernel does.
 //! - [`cacheable`] tells whether the kernel will remember that a number is always allowed, and if not, why.
@@ -13,6 +14,8 @@ mod bdd;
 mod bits;
 mod boundary;
 mod cacheable;
+mod calls;
+mod diff;
 mod disassemble;
 mod judge;
 mod live;
@@ -34,6 +37,8 @@ mod words;
 
 pub use boundary::{boundary_arguments, boundary_calls};
 pub use cacheable::{Emulation, NotCacheable, Obstacle, cacheable, emulate};
+pub use calls::CallSet;
+pub use diff::{Change, ChangedCalls, Diff, Direction, diff};
 pub use disassemble::{Listing, disassemble};
 pub use judge::{Equality, Judge, JudgeError, Witness};
 pub use prove::{Counterexample, Proof, ProveError, Prover, prove};

@@ -2,7 +2,7 @@
 
 use super::property_tests::{calls, policies, programs};
 use super::{
-    Equality, Judge, JudgeError, ProveError, Prover, Region, Regions, Subject, boundary_calls, naive, regions,
+    Diff, Equality, Judge, JudgeError, ProveError, Prover, Region, Regions, Subject, boundary_calls, naive, regions,
 };
 use crate::arch::Arch;
 use crate::bpf::opcode::*;
@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 /// Checks that a call is in one region only, and that the subject answers it as the region says.
 fn check_call(judge: Judge, subject: &Subject<'_>, regions: &Regions, call: &SyscallData) -> Result<(), TestCaseError> {
-    let groups: Vec<_> = regions.groups().iter().filter(|group| group.contains(call.arch, call.nr)).collect();
+    let groups: Vec<_> = regions.groups().iter().filter(|group| group.calls().contains(call.arch, call.nr)).collect();
     prop_assert_eq!(groups.len(), 1, "{:x?}", call);
     let found: Vec<&Region> = groups[0].regions().iter().filter(|region| region.contains(call)).collect();
     prop_assert_eq!(found.len(), 1, "{:x?} in {:?}", call, groups[0].regions());
@@ -35,10 +35,15 @@ fn check_all(judge: Judge, subject: &Subject<'_>, calls: &[SyscallData]) -> Resu
         check_call(judge, subject, &regions, call)?;
     }
     for group in regions.groups().iter().take(50) {
-        let [token, nr] = [group.tokens(), group.numbers()].map(|values| u32::try_from(values.first()).unwrap());
+        let (token, nr) = group.calls().first();
         for region in group.regions().iter().take(20) {
             let example = region.example(token, nr);
-            prop_assert!(group.contains(token, nr) && region.contains(&example), "{:x?} in {:?}", example, region);
+            prop_assert!(
+                group.calls().contains(token, nr) && region.contains(&example),
+                "{:x?} in {:?}",
+                example,
+                region
+            );
             check_call(judge, subject, &regions, &example)?;
         }
     }
@@ -170,7 +175,7 @@ fn groups_are_few_and_cover_everything() {
         check_call(Judge::new(), &Subject::policy(&policy), &regions, &call).unwrap();
     }
     // Numbers are intervals, so that whoever asks for names need not try each.
-    assert!(regions.groups().iter().all(|group| group.numbers().intervals(2000).is_some()));
+    assert!(regions.groups().iter().all(|group| group.calls().numbers().intervals(2000).is_some()));
 }
 
 #[test]
@@ -256,4 +261,70 @@ fn the_instruction_pointer_is_a_word_like_others() {
     ]);
     let regions = regions(&Subject::program(&program, Endian::Little)).unwrap();
     assert_eq!(words(regions.of(0, 0)), ["KILL_THREAD if ip <= 0x7ffeffffffff", "ALLOW if ip >= 0x7fff00000000"]);
+}
+
+/// Whether the differences say of a call what both subjects do.
+fn check_diff(judge: Judge, diff: &Diff, sides: [&Subject<'_>; 2], call: &SyscallData) -> Result<(), TestCaseError> {
+    let groups = diff.groups().iter().filter(|group| group.calls().contains(call.arch, call.nr));
+    let changes = groups.flat_map(super::ChangedCalls::changes).filter(|change| {
+        let mut conditions = change.conditions().iter();
+        conditions.all(|condition| condition.holds(call))
+    });
+    let found: Vec<_> = changes.map(super::Change::raw).collect();
+    let raw = sides.map(|side| judge.counted(side.raw_answer(call)));
+    let expected = if raw[0] == raw[1] { vec![] } else { vec![raw] };
+    prop_assert_eq!(found, expected, "{:x?}", call);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+
+    /// A diff is empty exactly if the proof holds, and says of every call what both do.
+    #[test]
+    fn diffs_are_exact(
+        (policy, program) in policies(),
+        at in any::<prop::sample::Index>(),
+        errno in 0..40_u16,
+        same: bool,
+    ) {
+        let mut other = policy.clone();
+        if !same {
+            let section = at.index(other.sections.len());
+            let rules = other.sections[section].calls.values_mut().filter_map(alloc::sync::Arc::get_mut).flatten();
+            if let Some(rule) = rules.into_iter().next() {
+                rule.action = Action::Errno(errno);
+            }
+        }
+        let sides = [&Subject::program(&program, policy.endian()), &Subject::policy(&other)];
+        let judge = Judge::new().equality(Equality::Bitwise);
+        let diff = judge.diff(sides[0], sides[1]).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let proven = match Prover::new().prove(&program, &other) {
+            Ok(_) => true,
+            Err(ProveError::Differs(_)) => false,
+            Err(error) => return Err(TestCaseError::fail(error.to_string())),
+        };
+        prop_assert_eq!(diff.is_empty(), proven);
+        for call in boundary_calls(&policy).into_iter().step_by(5) {
+            check_diff(judge, &diff, sides, &call)?;
+        }
+    }
+
+    /// The same for any two programs and stacks.
+    #[test]
+    fn diffs_of_programs_are_exact(one in programs(), stack in proptest::collection::vec(programs(), 0..3), calls in proptest::collection::vec(calls(), 48)) {
+        let sides = [&Subject::program(&one, Endian::Little), &Subject::stack(&stack, Endian::Little)];
+        let judge = Judge::new().max_nodes(100_000);
+        match judge.diff(sides[0], sides[1]) {
+            Ok(diff) => {
+                let equal = judge.witness(sides[0], sides[1]).map(|witness| witness.is_none());
+                prop_assert_eq!(Ok(diff.is_empty()), equal);
+                for call in calls {
+                    check_diff(judge, &diff, sides, &call)?;
+                }
+            }
+            Err(JudgeError::TooLarge { .. } | JudgeError::TooManyRegions { .. }) => {}
+            Err(error) => return Err(TestCaseError::fail(error.to_string())),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! and what a node says is written down once.
 
 use super::bdd::{BITS, Bdd, Exhausted, Ref};
+use super::calls::CallSet;
 use super::judge::{Engine, Judge, JudgeError};
 use super::split::{Ended, Span, Splitter};
 use super::subject::Subject;
@@ -25,8 +26,7 @@ pub struct Regions {
 /// Calls, given by architecture token and number, that behave alike.
 #[derive(Clone, Debug)]
 pub struct CallGroup {
-    tokens: Values,
-    numbers: Values,
+    calls: CallSet,
     regions: Arc<[Region]>,
 }
 
@@ -83,7 +83,8 @@ impl Judge {
         let mut cutter = Cutter::new(&engine.bdd, *self);
         let mut groups = Vec::new();
         for (tokens, numbers, behaviour) in cutter.groups(function)? {
-            groups.push(CallGroup { tokens, numbers, regions: cutter.regions(behaviour)?.into() });
+            let calls = CallSet::new(tokens, numbers);
+            groups.push(CallGroup { calls, regions: cutter.regions(behaviour)?.into() });
         }
         Ok(Regions { groups })
     }
@@ -105,30 +106,20 @@ impl Regions {
 
     /// The regions of one call.
     pub fn of(&self, token: u32, nr: u32) -> &[Region] {
-        let group = self.groups.iter().find(|group| group.contains(token, nr));
+        let group = self.groups.iter().find(|group| group.calls.contains(token, nr));
         group.map_or(&[], |group| &group.regions)
     }
 }
 
 impl CallGroup {
-    /// The architecture tokens.
-    pub fn tokens(&self) -> &Values {
-        &self.tokens
-    }
-
-    /// The numbers, for each of the tokens.
-    pub fn numbers(&self) -> &Values {
-        &self.numbers
+    /// The calls.
+    pub fn calls(&self) -> &CallSet {
+        &self.calls
     }
 
     /// What happens to these calls: regions that are disjoint and leave nothing out.
     pub fn regions(&self) -> &[Region] {
         &self.regions
-    }
-
-    /// Whether a call belongs to the group.
-    pub fn contains(&self, token: u32, nr: u32) -> bool {
-        self.tokens.contains(token.into()) && self.numbers.contains(nr.into())
     }
 }
 

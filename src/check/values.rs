@@ -136,6 +136,11 @@ impl Values {
         gaps
     }
 
+    /// The set as a condition on something, such as `nr in {3, 5..=9}`.
+    pub fn words(&self, word: &str) -> String {
+        self.about(word, false)
+    }
+
     /// The set as a condition on something, such as `arg0 == 5` or `arg0 & 0x3 != 0`. `plain` says that the word has 32
     /// bits only, so that these need not be named.
     pub(super) fn about(&self, word: &str, plain: bool) -> String {

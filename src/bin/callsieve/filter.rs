@@ -1,21 +1,16 @@
 //! Filters: compiled from a profile, or read from a file.
 
-use crate::common::{Source, TargetOptions};
-use crate::input::{CONTAINER_DEFAULT, Input};
-use crate::outcome::{Failure, complain, reason};
-use crate::values;
+use crate::common::TargetOptions;
+use crate::outcome::{Failure, reason};
+use crate::subject::{self, Opened, What};
 use callsieve::arch::Arch;
-use callsieve::bpf::{Endian, Program, VerifyError, opcode};
+use callsieve::bpf::{Endian, Program};
 use callsieve::policy::Policy;
 use callsieve::{Compiler, Filter, Level, Weights};
 use clap::{Args, ValueEnum};
 
-/// What PROFILE|FILE.bpf may be, for messages.
-const EITHER_IS: &str = "a JSON profile, - for standard input, container-default, or a raw filter is expected";
 /// What --weights may be.
 const WEIGHTS_ARE: &str = "weights are uniform, mix, or a JSON file";
-/// What FILE.bpf may be.
-const PROGRAM_IS: &str = "a raw filter as callsieve compile makes it is expected";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LevelWord {
@@ -71,36 +66,14 @@ impl FilterOptions {
 
     /// Reads a profile and compiles it, or reads a raw filter.
     pub fn load(&self, path: &str) -> Result<Subject, Failure> {
-        if path == CONTAINER_DEFAULT {
-            return self.subject(&self.target.read(path)?);
+        let Opened { name, arches, endian, what } = self.target.open(path)?;
+        match what {
+            What::Policy(policy) => {
+                let program = self.compile(&name, &policy)?.into_program();
+                Ok(Subject { name, program, arches, endian, policy: Some(*policy) })
+            }
+            What::Program(program) => Ok(Subject { name, program, arches, endian, policy: None }),
         }
-        let input = Input::read(path, EITHER_IS)?;
-        if input.bytes.is_empty() {
-            return Err(Failure::new(format!("{} is empty; {EITHER_IS}", input.name)));
-        }
-        if input.is_program() {
-            return self.raw(&input);
-        }
-        self.subject(&self.target.parse(&input)?)
-    }
-
-    fn subject(&self, source: &Source) -> Result<Subject, Failure> {
-        let policy = self.target.policy_of(source)?;
-        let filter = self.compile(&source.name, &policy)?;
-        let arches = policy.arches().collect();
-        let (endian, program) = (filter.endian(), filter.into_program());
-        Ok(Subject { name: source.name.clone(), program, arches, endian, policy: Some(policy) })
-    }
-
-    fn raw(&self, input: &Input) -> Result<Subject, Failure> {
-        let arches = match self.target.arches() {
-            [] => vec![values::native()?],
-            arches => arches.to_vec(),
-        };
-        let endian = arches.first().map_or(Endian::NATIVE, |arch| arch.endian());
-        let program = program(input, endian)?;
-        mention_arch(&input.name, &program, &arches);
-        Ok(Subject { name: input.name.clone(), program, arches, endian, policy: None })
     }
 }
 
@@ -119,20 +92,7 @@ pub struct Subject {
 impl Subject {
     /// The ABIs as a list.
     pub fn arch_list(&self) -> String {
-        self.arches.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// A raw filter does not say what it is for, but most compare the architecture. Tells if that is none of the assumed ABIs.
-fn mention_arch(name: &str, program: &Program, assumed: &[Arch]) {
-    let tests = |arch: &Arch| {
-        let mut insns = program.as_insns().iter();
-        insns.any(|insn| insn.code == opcode::JEQ_K && insn.k == arch.audit())
-    };
-    let tested: Vec<_> = Arch::ALL.iter().filter(|arch| tests(arch)).map(ToString::to_string).collect();
-    if !tested.is_empty() && !assumed.iter().any(tests) {
-        let tested = tested.join(",");
-        complain(&format!("{name} seems to be for {tested}; if so, say --arch {tested}"));
+        subject::arch_list(&self.arches)
     }
 }
 
@@ -146,23 +106,4 @@ fn weights(word: &str) -> Result<Weights, String> {
             Weights::from_json(&String::from_utf8_lossy(&bytes)).map_err(|error| error.to_string())
         }
     }
-}
-
-/// Reads a raw filter in a byte order.
-pub fn read_program(path: &str, endian: Endian) -> Result<Program, Failure> {
-    let input = Input::read(path, PROGRAM_IS)?;
-    if !input.bytes.is_empty() && !input.is_program() {
-        return Err(Failure::new(format!("{} is no raw filter; {PROGRAM_IS}", input.name)));
-    }
-    program(&input, endian)
-}
-
-fn program(input: &Input, endian: Endian) -> Result<Program, Failure> {
-    Program::from_bytes(&input.bytes, endian).map_err(|error| {
-        let hint = match error {
-            VerifyError::ByteOrder => "; name that target with --arch",
-            _ => "",
-        };
-        Failure::new(format!("{}: {error}{hint}", input.name))
-    })
 }

@@ -9,6 +9,7 @@
 mod check;
 mod common;
 mod compile;
+mod diff;
 mod export;
 mod file;
 mod filter;
@@ -20,6 +21,7 @@ mod run;
 mod show;
 mod simulate;
 mod stats;
+mod subject;
 mod syscalls;
 mod values;
 
@@ -66,6 +68,7 @@ enum Command {
     Check(check::Options),
     Simulate(simulate::Options),
     Prove(prove::Options),
+    Diff(diff::Options),
     Syscalls(syscalls::Options),
 }
 
@@ -80,6 +83,7 @@ impl Command {
             Self::Check(options) => check::execute(&options),
             Self::Simulate(options) => simulate::execute(&options),
             Self::Prove(options) => prove::execute(&options),
+            Self::Diff(options) => diff::execute(&options),
             Self::Syscalls(options) => syscalls::execute(&options),
         }
     }

@@ -1,9 +1,9 @@
 //! `callsieve prove`: whether a raw filter does what a profile says.
 
 use crate::common::TargetOptions;
-use crate::filter::read_program;
 use crate::outcome::{Done, Failure, Outcome, count};
 use crate::simulate::called;
+use crate::subject::read_program;
 use crate::values;
 use callsieve::arch::Arch;
 use callsieve::bpf::{Action, SyscallData};

@@ -91,7 +91,7 @@ fn to_text(subject: &Subject) -> String {
 }
 
 /// Breaks a line between words; what follows is indented further.
-fn wrap(text: &mut String, line: &str) {
+pub fn wrap(text: &mut String, line: &str) {
     let indent = line.len() - line.trim_start().len();
     let mut column = indent;
     text.push_str(&line[..indent]);

@@ -1,0 +1,112 @@
+//! What a command looks at: a profile or a raw filter, opened in one way for all of them.
+
+use crate::common::{Source, TargetOptions};
+use crate::input::{CONTAINER_DEFAULT, Input};
+use crate::outcome::{Failure, complain};
+use crate::values;
+use callsieve::arch::Arch;
+use callsieve::bpf::{Endian, Program, VerifyError, opcode};
+use callsieve::check;
+use callsieve::policy::Policy;
+
+/// What PROFILE|FILE.bpf may be, for messages.
+const EITHER_IS: &str = "a JSON profile, - for standard input, container-default, or a raw filter is expected";
+/// What FILE.bpf may be.
+const PROGRAM_IS: &str = "a raw filter as callsieve compile makes it is expected";
+
+/// A profile with its meaning, or a filter, and for which ABIs.
+#[derive(Debug)]
+pub struct Opened {
+    pub name: String,
+    /// The ABIs of the policy; for a raw filter those of `--arch`.
+    pub arches: Vec<Arch>,
+    pub endian: Endian,
+    pub what: What,
+}
+
+#[derive(Debug)]
+pub enum What {
+    Policy(Box<Policy>),
+    Program(Program),
+}
+
+impl Opened {
+    /// What the judge can look at.
+    pub fn subject(&self) -> check::Subject<'_> {
+        match &self.what {
+            What::Policy(policy) => check::Subject::policy(policy),
+            What::Program(program) => check::Subject::program(program, self.endian),
+        }
+    }
+}
+
+impl TargetOptions {
+    /// Opens a profile, or a raw filter.
+    pub fn open(&self, path: &str) -> Result<Opened, Failure> {
+        if path == CONTAINER_DEFAULT {
+            return self.resolved(&self.read(path)?);
+        }
+        let input = Input::read(path, EITHER_IS)?;
+        if input.bytes.is_empty() {
+            return Err(Failure::new(format!("{} is empty; {EITHER_IS}", input.name)));
+        }
+        if input.is_program() {
+            return self.raw(input);
+        }
+        self.resolved(&self.parse(&input)?)
+    }
+
+    fn resolved(&self, source: &Source) -> Result<Opened, Failure> {
+        let policy = self.policy_of(source)?;
+        let (arches, endian) = (policy.arches().collect(), policy.endian());
+        Ok(Opened { name: source.name.clone(), arches, endian, what: What::Policy(Box::new(policy)) })
+    }
+
+    fn raw(&self, input: Input) -> Result<Opened, Failure> {
+        let arches = match self.arches() {
+            [] => vec![values::native()?],
+            arches => arches.to_vec(),
+        };
+        let endian = arches.first().map_or(Endian::NATIVE, |arch| arch.endian());
+        let program = program(&input, endian)?;
+        mention_arch(&input.name, &program, &arches);
+        Ok(Opened { name: input.name, arches, endian, what: What::Program(program) })
+    }
+}
+
+/// ABIs as a list for messages.
+pub fn arch_list(arches: &[Arch]) -> String {
+    arches.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A raw filter does not say what it is for, but most compare the architecture. Tells if that is none of the assumed ABIs.
+fn mention_arch(name: &str, program: &Program, assumed: &[Arch]) {
+    let tests = |arch: &Arch| {
+        let mut insns = program.as_insns().iter();
+        insns.any(|insn| insn.code == opcode::JEQ_K && insn.k == arch.audit())
+    };
+    let tested: Vec<_> = Arch::ALL.iter().filter(|arch| tests(arch)).map(ToString::to_string).collect();
+    if !tested.is_empty() && !assumed.iter().any(tests) {
+        let tested = tested.join(",");
+        complain(&format!("{name} seems to be for {tested}; if so, say --arch {tested}"));
+    }
+}
+
+/// Reads a raw filter in a byte order.
+pub fn read_program(path: &str, endian: Endian) -> Result<Program, Failure> {
+    let input = Input::read(path, PROGRAM_IS)?;
+    if !input.bytes.is_empty() && !input.is_program() {
+        return Err(Failure::new(format!("{} is no raw filter; {PROGRAM_IS}", input.name)));
+    }
+    program(&input, endian)
+}
+
+fn program(input: &Input, endian: Endian) -> Result<Program, Failure> {
+    Program::from_bytes(&input.bytes, endian).map_err(|error| {
+        let hint = match error {
+            VerifyError::ByteOrder => "; name that target with --arch",
+            _ => "",
+        };
+        Failure::new(format!("{}: {error}{hint}", input.name))
+    })
+}
