@@ -5,8 +5,8 @@
 
 use callsieve::arch::Arch;
 use callsieve::bpf::{Action, SyscallData};
-use callsieve::policy::{Policy, ResolveError, Semantics, Target, UnlistedX32};
-use callsieve::profile::{Arg, Code, Format, Profile, Severity, arg};
+use callsieve::policy::{ArgWidth, Policy, ResolveError, Semantics, Target, UnlistedX32};
+use callsieve::profile::{Arg, Code, Diagnostic, Format, Profile, Severity, arg};
 use std::fmt::Write;
 
 const ALLOW: Action = Action::Allow;
@@ -35,12 +35,15 @@ fn error(code: Code) -> Expected {
     Expected { says: Some((Severity::Error, code)), calls: None }
 }
 
-/// A profile in JSON: `personality` under the given rules.
+/// The call that the cases are about: its parameters are as wide as registers.
+const CALL: &str = "remap_file_pages";
+
+/// A profile in JSON: the call under the given rules.
 fn json(default: Action, rules: &[(Action, &[Arg])]) -> String {
     let mut text = format!("{{{}, \"syscalls\": [", action("default", default));
     for (position, (rule, args)) in rules.iter().enumerate() {
         let comma = if position == 0 { "" } else { "," };
-        write!(text, "{comma}{{\"names\": [\"personality\"], {}, \"args\": [", action("", *rule)).unwrap();
+        write!(text, "{comma}{{\"names\": [\"{CALL}\"], {}, \"args\": [", action("", *rule)).unwrap();
         for (position, arg) in args.iter().enumerate() {
             let comma = if position == 0 { "" } else { "," };
             let (index, value, two, op) = (arg.index(), arg.value(), arg.value_two(), operator(arg));
@@ -98,7 +101,7 @@ fn check(story: &str, arch: Arch, rules: &[(Action, &[Arg])], expected: [&Expect
         match (&resolved, &expected.calls) {
             (Ok(policy), Some(calls)) => {
                 for ((a0, a1), action) in calls {
-                    let call = personality(arch, *a0, *a1);
+                    let call = call_with(CALL, arch, *a0, *a1);
                     assert_eq!(policy.decide(&call), *action, "{story}: call with {a0}, {a1}");
                 }
             }
@@ -109,8 +112,8 @@ fn check(story: &str, arch: Arch, rules: &[(Action, &[Arg])], expected: [&Expect
     }
 }
 
-fn personality(arch: Arch, a0: u64, a1: u64) -> SyscallData {
-    let nr = arch.number("personality").unwrap();
+fn call_with(name: &str, arch: Arch, a0: u64, a1: u64) -> SyscallData {
+    let nr = arch.number(name).unwrap();
     SyscallData { nr, arch: arch.audit(), args: [a0, a1, 0, 0, 0, 0], ..SyscallData::default() }
 }
 
@@ -208,7 +211,7 @@ fn the_error_shows_a_call_and_both_rules() {
     let error = resolve(E1, Arch::X86_64, &rules, Semantics::Strict).unwrap_err().to_string();
     assert_eq!(
         error,
-        "1 problem in the profile\n  $.syscalls[1]: personality: ERRNO(38) and $.syscalls[0], which gives ALLOW, both \
+        "1 problem in the profile\n  $.syscalls[1]: remap_file_pages: ERRNO(38) and $.syscalls[0], which gives ALLOW, both \
          match when arg0 is 5, arg1 is 7; make one condition imply the other, or separate them"
     );
 }
@@ -237,7 +240,7 @@ fn masks() {
         [&warns(Code::MaskedValueOutsideMask, &[((1, 0), E1), ((2, 0), ALLOW)]), &error(Code::MaskedValueOutsideMask)],
     );
     let resolved = resolve(E1, x, &[(ALLOW, &[arg::<0>().masked_eq(0, 7)])], Semantics::Oci).unwrap();
-    assert_eq!(resolved.decide(&personality(x, 5, 0)), ALLOW);
+    assert_eq!(resolved.decide(&call_with(CALL, x, 5, 0)), ALLOW);
     assert_eq!(resolved.diagnostics().worst(), Some(Severity::Warning));
     let refused = resolve(E1, x, &[(ALLOW, &[arg::<0>().masked_eq(0, 7)])], Semantics::Strict);
     assert!(refused.unwrap_err().to_string().contains("outside of the mask"));
@@ -250,10 +253,34 @@ fn constants_beyond_32_bits() {
     check("never equal", Arch::X86, &[(ALLOW, &[arg::<0>().eq(wide)])], [&never, &never]);
     let always = warns(Code::ConstantTooWide, &[((5, 0), ALLOW)]);
     check("always different", Arch::X86, &[(ALLOW, &[arg::<0>().ne(wide)])], [&always, &always]);
-    // On a 64-bit ABI the whole register counts, although the kernel takes an int.
-    let kill: [(Action, &[Arg]); 1] = [(Action::KillThread, &[arg::<0>().eq(1)])];
-    let whole = fine(&[((0x1_0000_0001, 0), E1), ((1, 0), Action::KillThread)]);
-    check("wide", Arch::X86_64, &kill, [&whole, &whole]);
+}
+
+/// In Oci the whole register counts, although the kernel takes 32 bits; in Strict what the kernel takes.
+#[test]
+fn wide_comparisons() {
+    let kill = json(E1, &[(Action::KillThread, &[arg::<0>().eq(1)])]).replace(CALL, "personality");
+    let kill = Profile::from_json(&kill, Format::Auto).unwrap();
+    let target = Target::exactly(&[Arch::X86_64]);
+    let said = |policy: &Policy| policy.diagnostics().iter().map(Diagnostic::code).collect::<Vec<_>>();
+    let oci = kill.resolve(&target).unwrap();
+    let strict = kill.resolve(&target.clone().semantics(Semantics::Strict)).unwrap();
+    assert_eq!((said(&oci), said(&strict)), (vec![Code::WideComparison], vec![]));
+    for (a0, by_oci, by_strict) in
+        [(1, Action::KillThread, Action::KillThread), (0x1_0000_0001, E1, Action::KillThread), (0x1_0000_0000, E1, E1)]
+    {
+        let call = call_with("personality", Arch::X86_64, a0, 0);
+        assert_eq!((oci.decide(&call), strict.decide(&call)), (by_oci, by_strict), "{a0:#x}");
+    }
+    // Either can be asked for.
+    for semantics in [Semantics::Oci, Semantics::Strict] {
+        let target = target.clone().semantics(semantics);
+        assert_eq!(kill.resolve(&target.clone().arg_width(ArgWidth::Typed)).unwrap().to_string(), {
+            let gates = |policy: &Policy| policy.to_string().replace("KILL_PROCESS", "KILL_THREAD");
+            if semantics == Semantics::Oci { gates(&strict) } else { strict.to_string() }
+        });
+        let written = kill.resolve(&target.arg_width(ArgWidth::Written)).unwrap();
+        assert_eq!(written.decide(&call_with("personality", Arch::X86_64, 0x1_0000_0001, 0)), E1);
+    }
 }
 
 #[test]

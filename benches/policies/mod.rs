@@ -5,7 +5,7 @@
 
 use callsieve::arch::Arch;
 use callsieve::bpf::Action;
-use callsieve::policy::Target;
+use callsieve::policy::{ArgWidth, Target};
 use callsieve::profile::{Arg, Operand, Profile, arg};
 use serde::Deserialize;
 use std::error::Error;
@@ -61,7 +61,8 @@ pub fn load(text: &str) -> Result<(Profile, Target), Box<dyn Error>> {
         let args = rule.args.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
         profile = profile.rule(action(&rule.action)?, &rule.calls, args);
     }
-    Ok((profile, Target::exactly(&arches)))
+    // What the files say about widths is all there is, so that figures stay comparable with those of other generators.
+    Ok((profile, Target::exactly(&arches).arg_width(ArgWidth::Written)))
 }
 
 fn action(text: &str) -> Result<Action, Box<dyn Error>> {

@@ -161,8 +161,8 @@ fn values_of_real_rules_read_well() {
     let policy = profile.resolve(&target).unwrap();
     let regions = regions(&Subject::policy(&policy)).unwrap();
     let personality = regions.of(Arch::X86_64.audit(), 135);
-    assert_eq!(words(personality)[0], "ALLOW if arg0 in {0, 8, 0x20000, 0x20008, 0xffffffff}");
-    assert_eq!(words(personality)[1], "ERRNO(1) EPERM if arg0 not in {0, 8, 0x20000, 0x20008, 0xffffffff}");
+    assert_eq!(words(personality)[0], "ALLOW if arg0 as u32 in {0, 8, 0x20000, 0x20008, 0xffffffff}");
+    assert_eq!(words(personality)[1], "ERRNO(1) EPERM if arg0 as u32 not in {0, 8, 0x20000, 0x20008, 0xffffffff}");
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub enum Word {
 /// let regions = regions(&Subject::policy(&policy))?;
 /// let socket = regions.of(Arch::Aarch64.audit(), 198);
 /// let words: Vec<_> = socket.iter().map(ToString::to_string).collect();
-/// assert_eq!(words, ["ALLOW if arg0 != 40", "ERRNO(1) EPERM if arg0 == 40"]);
+/// assert_eq!(words, ["ALLOW if arg0 as u32 != 40", "ERRNO(1) EPERM if arg0 as u32 == 40"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn regions(subject: &Subject<'_>) -> Result<Regions, JudgeError> {

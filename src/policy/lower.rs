@@ -4,6 +4,7 @@
 //! has no bits beyond its width and no datum beyond its mask. Constants are never cut; one that does not fit is larger
 //! than every argument.
 
+use super::arguments;
 use super::findings::{Finding, Findings};
 use super::solve::{self, OutOfWork, Work};
 use super::{Condition, Semantics, Test};
@@ -43,11 +44,13 @@ pub(super) struct Lowering<'a, 'p> {
 }
 
 impl Lowering<'_, '_> {
-    /// The entry's meaning; `None` if its action has none here, which is an error in the findings.
-    pub(super) fn entry(&mut self, index: usize, rule: &Rule) -> Option<Lowered> {
+    /// The entry's meaning for calls whose parameters give its conditions these widths; `None` if its action has none
+    /// here, which is an error in the findings.
+    pub(super) fn entry(&mut self, index: usize, rule: &Rule, views: &[Option<u8>]) -> Option<Lowered> {
         let action = self.action(&rule.action, Some(index))?;
+        let written = rule.args.iter().zip(views).enumerate();
         let conditions: Vec<Condition> =
-            rule.args.iter().enumerate().map(|(arg, written)| self.condition(index, arg, written)).collect();
+            written.map(|(arg, (written, view))| self.condition(index, (arg, written), *view)).collect();
         let alternatives = if self.splits(rule) {
             let _ = self.compare_readings(index, &normal(conditions.clone()));
             let single = |(arg, condition)| Alternative { conditions: alloc::vec![condition], arg: Some(arg) };
@@ -122,8 +125,10 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    fn condition(&mut self, entry: usize, arg: usize, written: &Arg) -> Condition {
-        let width = if self.arch.has_64bit_args() { written.width } else { Width::Bits32 };
+    /// `view` is the width that the type of the parameter gives the condition.
+    fn condition(&mut self, entry: usize, (arg, written): (usize, &Arg), view: Option<u8>) -> Condition {
+        let whole = view.is_none() && self.arch.has_64bit_args();
+        let width = if whole { written.width } else { Width::Bits32 };
         let value = written.value;
         let test = match written.op {
             Op::Eq => Test::Eq(value),
@@ -134,6 +139,7 @@ impl Lowering<'_, '_> {
             Op::Ge => Test::Ge(value),
             Op::MaskedEq => self.masked(entry, arg, written),
         };
+        let test = view.map_or(test, |bits| arguments::narrowed(test, bits));
         let condition = Condition { arg: written.index, width, test: fitted(test, width) };
         self.check_constant(entry, arg, condition);
         condition

@@ -4,6 +4,7 @@
 //! judged by it.
 
 mod arches;
+mod arguments;
 mod calls;
 mod capabilities;
 mod conflict;
@@ -26,7 +27,7 @@ pub(crate) use decide::Gate;
 pub use error::ResolveError;
 pub(crate) use rules::{Condition, Rule, Section, Source, Test};
 pub use rules::{InstallOptions, Policy};
-pub use target::{Semantics, Target, Unlisted, UnlistedX32};
+pub use target::{ArgWidth, Semantics, Target, Unlisted, UnlistedX32};
 
 #[cfg(test)]
 mod bounds_tests;

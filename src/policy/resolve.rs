@@ -1,12 +1,14 @@
 //! From what was written to what it means.
 
-use super::arches;
 use super::calls::{self, Known};
 use super::findings::{Finding, Findings};
 use super::lower::{Lowered, Lowering};
 use super::settle::{Settling, call_name};
 use super::solve::{OutOfWork, Work};
-use super::{InstallOptions, Policy, ResolveError, Rule, Section, Semantics, Source, Target, UnlistedX32, when};
+use super::{
+    ArgWidth, InstallOptions, Policy, ResolveError, Rule, Section, Semantics, Source, Target, UnlistedX32, when,
+};
+use super::{arches, arguments};
 use crate::arch::Arch;
 use crate::bpf::Action;
 use crate::profile::{ActionSpec, Code, Dialect, Profile, Severity};
@@ -43,14 +45,16 @@ impl Profile {
             Dialect::Builder => Semantics::Strict,
             Dialect::Oci | Dialect::Docker => Semantics::Oci,
         });
+        let by_default = if self.typed || semantics == Semantics::Strict { ArgWidth::Typed } else { ArgWidth::Written };
+        let typed = target.arg_width.unwrap_or(by_default) == ArgWidth::Typed;
         let mut findings = Findings::new(self);
         let arches = arches::listed(self, target, semantics, &mut findings)?;
         let entries: Vec<(bool, Known)> =
             self.rules.iter().map(|rule| (when::counts(rule, target), calls::look_up(rule))).collect();
         calls::check(self, &entries, &arches, semantics, &mut findings);
         check_actions(self, target, &mut findings);
-        let mut resolving =
-            Resolving { profile: self, entries: &entries, semantics, findings, work: Work::new(), doubts: Work::new() };
+        let (work, doubts) = (Work::new(), Work::new());
+        let mut resolving = Resolving { profile: self, entries: &entries, semantics, typed, findings, work, doubts };
         let sections = arches.iter().map(|arch| resolving.section(*arch)).collect::<Result<Vec<_>, _>>()?;
         let diagnostics = resolving.findings.finish(&arches);
         if diagnostics.worst() == Some(Severity::Error) {
@@ -107,6 +111,8 @@ struct Resolving<'p> {
     /// Whether each entry counts on the target, and the calls that it names.
     entries: &'p [(bool, Known)],
     semantics: Semantics,
+    /// Whether conditions see what the kernel reads of a parameter.
+    typed: bool,
     findings: Findings<'p>,
     work: Work,
     /// For what only serves diagnostics.
@@ -118,7 +124,7 @@ impl<'p> Resolving<'p> {
         // With a default action that is an error already, some action must stand in to find the other problems.
         let profile = self.profile;
         let default = self.lowering(arch).action(&profile.default_action, None).unwrap_or(Action::KillProcess);
-        let (rules, written) = self.written(arch);
+        let (rules, written) = self.written(arch, default);
         let mut settling = Settling {
             arch,
             default,
@@ -153,17 +159,23 @@ impl<'p> Resolving<'p> {
 
     /// The rules of all entries, and for each number the indexes of its rules: numbers ascending, the rules of each in
     /// the order of the file.
-    fn written(&mut self, arch: Arch) -> (Vec<Rule>, Vec<(u32, usize)>) {
+    fn written(&mut self, arch: Arch, default: Action) -> (Vec<Rule>, Vec<(u32, usize)>) {
         let (mut rules, mut written) = (Vec::new(), Vec::new());
         for (index, (rule, (active, known))) in self.profile.rules.iter().zip(self.entries).enumerate() {
             let numbers = if *active { calls::numbers(rule, known, arch) } else { Vec::new() };
             if numbers.is_empty() {
                 continue;
             }
-            let lowered = self.lowering(arch).entry(index, rule);
-            for rule in lowered.iter().flat_map(|lowered| self.rules(index, lowered)) {
-                written.extend(numbers.iter().map(|&nr| (nr, rules.len())));
-                rules.push(rule);
+            for (views, numbers) in arguments::by_views(rule, arch, numbers, self.typed) {
+                let Some(lowered) = self.lowering(arch).entry(index, rule, &views) else { continue };
+                let loosens = arguments::loosens(lowered.action, default);
+                for &nr in numbers.iter().filter(|_| !rule.args.is_empty()) {
+                    arguments::check(&mut self.findings, (index, rule), (arch, nr), self.typed, loosens);
+                }
+                for rule in self.rules(index, &lowered) {
+                    written.extend(numbers.iter().map(|&nr| (nr, rules.len())));
+                    rules.push(rule);
+                }
             }
         }
         // The sort is stable, so the rules stay in order; the runs that the entries left make it quick.

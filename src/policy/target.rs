@@ -15,6 +15,24 @@ pub enum Semantics {
     Strict,
 }
 
+/// How much of an argument a condition sees if it does not say so itself.
+///
+/// The kernel reads only the low 32 bits of an `int`, `unsigned` or `uid_t` parameter, whatever the caller leaves in the
+/// upper half of the register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ArgWidth {
+    /// The whole register, as container runtimes compare. A call with other bits in the upper half passes a comparison
+    /// by that the author meant for an `int`. The default for JSON.
+    Written,
+    /// As much as the kernel reads of the parameter, by its prototype
+    /// ([`Syscall::prototype`](crate::arch::Syscall::prototype)): for up to 32 bits the low word only. Constants may be
+    /// written with 32 bits or with the sign in the upper half (`0xffffffffffffffff` for -1). Parameters of 16 bits
+    /// (`mode_t`) are compared for equality and under masks in these bits. The default with [`Semantics::Strict`] and
+    /// for [`Profile::container_default`](crate::profile::Profile::container_default).
+    Typed,
+}
+
 /// The answer to numbers that no rule names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -63,6 +81,8 @@ pub struct Target {
     pub(crate) unlisted_x32: UnlistedX32,
     /// `None`: by the dialect of the profile.
     pub(crate) semantics: Option<Semantics>,
+    /// `None`: by the semantics and the profile.
+    pub(crate) arg_width: Option<ArgWidth>,
 }
 
 impl Target {
@@ -81,6 +101,7 @@ impl Target {
             bad_arch: None,
             unlisted_x32: UnlistedX32::BadArch,
             semantics: None,
+            arg_width: None,
         }
     }
 
@@ -112,6 +133,13 @@ impl Target {
     /// [`Semantics::Strict`] for profiles built in Rust.
     pub const fn semantics(mut self, semantics: Semantics) -> Self {
         self.semantics = Some(semantics);
+        self
+    }
+
+    /// How much of an argument a condition sees. Not set, it is [`ArgWidth::Typed`] with [`Semantics::Strict`] and for
+    /// [`Profile::container_default`](crate::profile::Profile::container_default), otherwise [`ArgWidth::Written`].
+    pub const fn arg_width(mut self, width: ArgWidth) -> Self {
+        self.arg_width = Some(width);
         self
     }
 

@@ -33,6 +33,8 @@ pub struct Profile {
     pub(crate) rules: Vec<Rule>,
     /// In `Strict`, a name counts as known if any ABI has it, not only the listed ones.
     pub(crate) portable: bool,
+    /// Written with the types of C in mind, so that conditions see as much as the kernel reads of a parameter.
+    pub(crate) typed: bool,
     /// What the reader found and did not refuse.
     pub(crate) diagnostics: Diagnostics,
 }
@@ -106,7 +108,8 @@ pub enum Op {
 pub enum Width {
     /// Only the low 32 bits, as the kernel sees an `int`.
     Bits32,
-    /// The whole register: 64 bits, or 32 on 32-bit ABIs.
+    /// The whole register: 64 bits, or 32 on 32-bit ABIs. With [`ArgWidth::Typed`](crate::policy::ArgWidth) as much of it
+    /// as the kernel reads of this parameter.
     Bits64,
 }
 

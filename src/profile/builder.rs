@@ -38,6 +38,7 @@ impl Profile {
             listener_metadata: None,
             rules: Vec::new(),
             portable: false,
+            typed: false,
             diagnostics: Diagnostics::new(),
         }
     }
@@ -204,6 +205,12 @@ impl<T: IntoCalls + Clone, const N: usize> IntoCalls for &[T; N] {
 }
 
 /// Starts a condition on argument `N` of a call, 0 to 5; any other number does not compile.
+///
+/// The condition sees as much of the argument as the kernel reads of this parameter of the call: of an `int` the low 32
+/// bits, so that garbage above neither passes a comparison by nor fails it, and -1 may be written with 32 bits or with
+/// 64. [`Operand::as_u32`] says 32 bits whatever the type. Whole registers are compared where the kernel reads them
+/// whole, where the type is not known, and everywhere with
+/// [`ArgWidth::Written`](crate::policy::ArgWidth::Written).
 ///
 /// ```
 /// use callsieve::profile::arg;

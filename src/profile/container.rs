@@ -13,11 +13,12 @@ impl Profile {
     /// need `CAP_SYS_ADMIN`; without it `clone` is allowed with none of the `CLONE_NEW` flags only, and `clone3` gives
     /// ENOSYS (the target's number), which makes C libraries fall back to `clone`.
     ///
-    /// Two gaps come with the dialect:
+    /// Where a parameter has 32 bits, conditions see 32 bits ([`ArgWidth::Typed`](crate::policy::ArgWidth::Typed)).
+    /// The file itself cannot say that: the same text read from JSON compares 64 bits of the family of `socket`, of which
+    /// the kernel uses 32, so `socket(2^32 + 40, ..)` passes it and opens `AF_VSOCK`.
     ///
-    /// - The conditions on `socket` compare 64 bits, the kernel uses 32 bits of the family: `socket(2^32 + 40, ..)`
-    ///   passes them and opens `AF_VSOCK`.
-    /// - On ABIs that have `socketcall` (i386, s390 and others) it is allowed whole, and with it every family.
+    /// One gap comes with the dialect: on ABIs that have `socketcall` (i386, s390 and others) it is allowed whole, and with it
+    /// every family.
     ///
     /// It is also the example of a well written profile: it is read without any warning, which a test holds fast, so
     /// the error never happens.
@@ -29,7 +30,7 @@ impl Profile {
     /// # Ok::<(), callsieve::profile::ProfileError>(())
     /// ```
     pub fn container_default() -> Result<Self, ProfileError> {
-        Self::from_json(TEXT, Format::Docker)
+        Self::from_json(TEXT, Format::Docker).map(|profile| Self { typed: true, ..profile })
     }
 
     /// The text of [`Profile::container_default`], to be used as a start for one's own.

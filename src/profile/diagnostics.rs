@@ -180,6 +180,14 @@ codes! {
     MaskedValueOutsideMask = "masked-value-outside-mask",
     /// A constant that does not fit the width of the argument.
     ConstantTooWide = "constant-too-wide",
+    /// A comparison of 64 bits of which the kernel reads fewer.
+    WideComparison = "wide-comparison",
+    /// A comparison with an address.
+    PointerComparison = "pointer-comparison",
+    /// An argument that the call does not have.
+    NoSuchArgument = "no-such-argument",
+    /// An argument that is half of a 64-bit parameter.
+    HalfArgument = "half-argument",
     /// A multiplexed call, `socketcall` or `ipc`.
     Multiplexed = "mux-bypass",
     /// NOTIFY as the default action.

@@ -4,7 +4,7 @@ use crate::input::{CONTAINER_DEFAULT, Input};
 use crate::outcome::{Failure, complain, count};
 use crate::values::{self, ActionWord, X32Word};
 use callsieve::arch::{Arch, KernelVersion};
-use callsieve::policy::{Capabilities, Policy, ResolveError, Semantics, Target, UnlistedX32};
+use callsieve::policy::{ArgWidth, Capabilities, Policy, ResolveError, Semantics, Target, UnlistedX32};
 use callsieve::profile::{Diagnostic, Format, Profile, ProfileError, Severity};
 use clap::{Args, ValueEnum};
 
@@ -28,6 +28,14 @@ pub enum Meaning {
     Oci,
     /// Rules that contradict each other are errors
     Strict,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Widths {
+    /// The whole register, as container runtimes compare
+    Written,
+    /// As much as the kernel reads of the parameter
+    Typed,
 }
 
 /// How a profile is read, and for what machine it is resolved.
@@ -58,6 +66,12 @@ pub struct TargetOptions {
     /// What rules mean that can match the same call [default: oci for JSON]
     #[arg(long, value_enum, value_name = "MEANING")]
     semantics: Option<Meaning>,
+
+    /// What conditions see of an argument [default: written for JSON, typed for container-default and strict semantics]
+    ///
+    /// typed: as much as the kernel reads of the parameter, of an int the low 32 bits.
+    #[arg(long, value_enum, value_name = "WIDTH")]
+    arg_width: Option<Widths>,
 
     /// Action for calls of ABIs that are not listed [default: kill-thread, with strict semantics kill-process]
     ///
@@ -147,6 +161,12 @@ impl TargetOptions {
             target = target.semantics(match meaning {
                 Meaning::Oci => Semantics::Oci,
                 Meaning::Strict => Semantics::Strict,
+            });
+        }
+        if let Some(width) = self.arg_width {
+            target = target.arg_width(match width {
+                Widths::Written => ArgWidth::Written,
+                Widths::Typed => ArgWidth::Typed,
             });
         }
         if let Some(action) = &self.bad_arch {

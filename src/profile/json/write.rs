@@ -20,6 +20,7 @@ impl Profile {
     /// place: raw numbers, comparisons of 32 bits (equality and masks are written with a mask), data of TRAP, and of a
     /// profile in Rust code also several conditions on one argument (runtimes take them as alternatives) and a rule that
     /// beats a wider one of another action where runtimes would not let it. What is not in the tree is not in the text:
+    /// what is read from JSON compares whole registers unless [typed widths](crate::policy::ArgWidth) are asked for, and
     /// runtimes add the host's own ABI and kill threads, not processes, on calls of foreign ones.
     ///
     /// ```
@@ -227,8 +228,8 @@ mod tests {
         assert_eq!(again.to_json().unwrap(), text);
         let paths = profile.rules.iter().map(|rule| rule.path.clone());
         let rules = again.rules.iter().cloned().zip(paths).map(|(rule, path)| Rule { path, ..rule }).collect();
-        let dialect = profile.dialect;
-        assert_eq!(Profile { rules, dialect, diagnostics: profile.diagnostics.clone(), ..again }, *profile, "{text}");
+        let Profile { dialect, typed, ref diagnostics, .. } = *profile;
+        assert_eq!(Profile { rules, dialect, typed, diagnostics: diagnostics.clone(), ..again }, *profile, "{text}");
     }
 
     #[test]
