@@ -102,10 +102,20 @@ fn distinct(starts: Vec<(u32, Ref)>) -> Vec<(u32, Ref)> {
 }
 
 /// What the rules of one number say.
-fn decision(bdd: &mut Bdd, rules: &[Rule], default: Ref) -> Result<Ref, Exhausted> {
-    let matches = rules.iter().map(|rule| all_hold(bdd, rule)).collect::<Result<Vec<_>, _>>()?;
+pub(super) fn decision(bdd: &mut Bdd, rules: &[Rule], default: Ref) -> Result<Ref, Exhausted> {
+    let matches = matches(bdd, rules)?;
+    combined(bdd, rules, &matches, default)
+}
+
+/// Which calls each rule matches.
+pub(super) fn matches(bdd: &mut Bdd, rules: &[Rule]) -> Result<Vec<Ref>, Exhausted> {
+    rules.iter().map(|rule| all_hold(bdd, rule)).collect()
+}
+
+/// What rules say that match these calls.
+pub(super) fn combined(bdd: &mut Bdd, rules: &[Rule], matches: &[Ref], default: Ref) -> Result<Ref, Exhausted> {
     let mut effective = Vec::with_capacity(rules.len());
-    for (rule, &own) in rules.iter().zip(&matches) {
+    for (rule, &own) in rules.iter().zip(matches) {
         let mut region = own;
         for &narrower in &rule.narrower {
             let beaten = matches.get(narrower).copied().unwrap_or(FALSE);

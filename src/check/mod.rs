@@ -6,6 +6,7 @@
 //! - [`diff`] tells exactly what is different between two of them, with example calls.
 //! - [`disassemble`] makes a program readable.
 //! - [`simulate`] runs a program on one call, exactly as the kernel does.
+//! - [`lint`] tells what a profile does that its author most likely does not want.
 //! - [`cacheable`] tells whether the kernel will remember that a number is always allowed, and if not, why.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -18,6 +19,7 @@ mod calls;
 mod diff;
 mod disassemble;
 mod judge;
+mod lint;
 mod live;
 mod meaning;
 #[cfg(test)]
@@ -41,6 +43,7 @@ pub use calls::CallSet;
 pub use diff::{Change, ChangedCalls, Diff, Direction, diff};
 pub use disassemble::{Listing, disassemble};
 pub use judge::{Equality, Judge, JudgeError, Witness};
+pub use lint::{Linter, lint};
 pub use prove::{Counterexample, Proof, ProveError, Prover, prove};
 pub use regions::{CallGroup, Condition, Region, Regions, Word, regions};
 pub use simulate::{Outcome, Run, evaluate, simulate};

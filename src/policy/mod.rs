@@ -28,6 +28,8 @@ pub use error::ResolveError;
 pub(crate) use rules::{Condition, Rule, Section, Source, Test};
 pub use rules::{InstallOptions, Policy};
 pub use target::{ArgWidth, Semantics, Target, Unlisted, UnlistedX32};
+/// Whether an entry counts on a target, for the linter.
+pub(crate) use when::counts;
 
 #[cfg(test)]
 mod bounds_tests;

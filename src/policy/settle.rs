@@ -31,7 +31,7 @@ impl Settling<'_, '_> {
             Semantics::Oci => self.as_runtimes(nr, rules),
             Semantics::Strict => rules,
         };
-        let mut rules = normal(rules);
+        let mut rules = self.normal(nr, rules);
         let same = self.same_conditions(nr, &rules);
         let undecided = conflict::find_narrower(&mut rules, self.work)?;
         let pairs = undecided.into_iter().filter(|pair| !same.contains(pair));
@@ -70,6 +70,9 @@ impl Settling<'_, '_> {
         for rule in rules.iter().filter(|rule| rule.action != winner.action) {
             self.report_hidden(nr, rule, &winner);
         }
+        for rule in rules.iter().filter(|rule| rule.action == winner.action) {
+            self.report_covered(nr, rule, &winner);
+        }
         alloc::vec![winner]
     }
 
@@ -107,6 +110,36 @@ impl Settling<'_, '_> {
             (Code::Shadowed, format!("{action} has no effect, because {path} gives {wins} without conditions: {why}"))
         };
         self.report(nr, Severity::Warning, code, (rule, Some(winner)), text);
+    }
+
+    /// Beside a rule without conditions those of another one test nothing.
+    fn report_covered(&mut self, nr: u32, rule: &Rule, winner: &Rule) {
+        let (action, path) = (rule.action, &winner.source.path);
+        let (severity, text) = if rule.conditions.is_empty() {
+            (Severity::Note, format!("{action} is already given by {path}"))
+        } else {
+            let text = format!("the conditions test nothing, because {path} gives {action} without conditions");
+            (Severity::Warning, text)
+        };
+        self.report(nr, severity, Code::Redundant, (rule, Some(winner)), text);
+    }
+
+    /// Sorted, without duplicates. Of the same rule written twice, the first in the file stays as the source.
+    fn normal(&mut self, nr: u32, mut rules: Vec<Rule>) -> Vec<Rule> {
+        rules.sort_by(|a, b| (&a.conditions, a.action, a.source.entry).cmp(&(&b.conditions, b.action, b.source.entry)));
+        let mut repeated = Vec::new();
+        rules.dedup_by(|later, first| {
+            let same = later.action == first.action && later.conditions == first.conditions;
+            if same {
+                repeated.push((later.clone(), first.clone()));
+            }
+            same
+        });
+        for (later, first) in repeated {
+            let text = format!("{} is already given by {}", later.action, first.source.path);
+            self.report(nr, Severity::Note, Code::Redundant, (&later, Some(&first)), text);
+        }
+        rules
     }
 
     fn report_same(&mut self, nr: u32, one: &Rule, two: &Rule) {
@@ -179,11 +212,4 @@ fn example(rules: &[Rule], args: &[u64; 6]) -> String {
     let parts: Vec<String> =
         shown.map(|(arg, value)| format!("arg{arg} is {}", super::print::Number(*value))).collect();
     if parts.is_empty() { "called".into() } else { parts.join(", ") }
-}
-
-/// Sorted, without duplicates. Of the same rule written twice, the first in the file stays as the source.
-fn normal(mut rules: Vec<Rule>) -> Vec<Rule> {
-    rules.sort_by(|a, b| (&a.conditions, a.action, a.source.entry).cmp(&(&b.conditions, b.action, b.source.entry)));
-    rules.dedup_by(|later, first| later.action == first.action && later.conditions == first.conditions);
-    rules
 }

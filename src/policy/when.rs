@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 ///
 /// The tests are those of the Docker daemon: an entry is dropped by *any* architecture or capability that it excludes
 /// and the target has, and by *any* capability that it includes and the target lacks.
-pub(super) fn counts(rule: &Rule, target: &Target) -> bool {
+pub(crate) fn counts(rule: &Rule, target: &Target) -> bool {
     !excluded(&rule.excludes, target) && included(&rule.includes, target)
 }
 

@@ -1,5 +1,8 @@
 //! What is wrong or doubtful in a profile, each with its place.
 
+use super::Code;
+use crate::arch::Arch;
+use crate::bpf::{Action, SyscallData};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -23,11 +26,48 @@ pub struct Diagnostic {
     code: Code,
     path: String,
     message: String,
+    instead: Option<String>,
+    example: Option<Example>,
+}
+
+/// A call that shows what a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Example {
+    /// The ABI of the call.
+    pub arch: Arch,
+    /// The call. Arguments that do not matter are 0.
+    pub call: SyscallData,
+    /// How many of the arguments, counted from the first, are worth showing.
+    pub shown: u8,
+    /// What happens to it.
+    pub action: Action,
+}
+
+impl Example {
+    pub(crate) fn new(arch: Arch, call: SyscallData, shown: u8, action: Action) -> Self {
+        Self { arch, call, shown, action }
+    }
 }
 
 impl Diagnostic {
     pub(crate) fn new(severity: Severity, code: Code, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity, code, path: path.into(), message: message.into() }
+        Self { severity, code, path: path.into(), message: message.into(), instead: None, example: None }
+    }
+
+    /// With what to write in this case.
+    pub(crate) fn with_instead(self, instead: impl Into<String>) -> Self {
+        Self { instead: Some(instead.into()), ..self }
+    }
+
+    /// With a call that shows it.
+    pub(crate) fn with_example(self, example: Option<Example>) -> Self {
+        Self { example, ..self }
+    }
+
+    /// With another severity.
+    pub(crate) fn with_severity(self, severity: Severity) -> Self {
+        Self { severity, ..self }
     }
 
     /// How bad it is.
@@ -49,6 +89,31 @@ impl Diagnostic {
     /// What was found, what is allowed, and what to do.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// What to write instead: in this case, or else in general ([`Code::instead`]).
+    pub fn instead(&self) -> &str {
+        self.instead.as_deref().unwrap_or(self.code.instead())
+    }
+
+    /// A call that shows it, where one can.
+    pub fn example(&self) -> Option<&Example> {
+        self.example.as_ref()
+    }
+}
+
+/// As `socket(0x28, 0x1) on x86_64: ALLOW`.
+impl fmt::Display for Example {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.arch.name(self.call.nr) {
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "call {:#x}", self.call.nr)?,
+        }
+        f.write_str("(")?;
+        for (index, argument) in self.call.args.iter().take(self.shown.into()).enumerate() {
+            write!(f, "{}{argument:#x}", if index == 0 { "" } else { ", " })?;
+        }
+        write!(f, ") on {}: {}", self.arch.short_name(), self.action)
     }
 }
 
@@ -74,6 +139,10 @@ impl Diagnostics {
         self.list.push(diagnostic);
     }
 
+    pub(crate) fn into_vec(self) -> Vec<Diagnostic> {
+        self.list
+    }
+
     /// The findings one by one.
     pub fn iter(&self) -> core::slice::Iter<'_, Diagnostic> {
         self.list.iter()
@@ -95,109 +164,17 @@ impl Diagnostics {
     }
 }
 
+impl FromIterator<Diagnostic> for Diagnostics {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(findings: I) -> Self {
+        Self { list: findings.into_iter().collect() }
+    }
+}
+
 impl<'a> IntoIterator for &'a Diagnostics {
     type Item = &'a Diagnostic;
     type IntoIter = core::slice::Iter<'a, Diagnostic>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
-    }
-}
-
-/// The kinds of findings, as stable names.
-macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// The kind of a finding.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum Code { $($(#[$doc])* $variant,)* }
-
-        impl Code {
-            /// The stable name, such as `unknown-key`.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-codes! {
-    // Readers.
-    /// The text is not JSON, or breaks a limit.
-    Syntax = "syntax",
-    /// A key that the dialect does not know.
-    UnknownKey = "unknown-key",
-    /// The same key twice in one object.
-    DuplicateKey = "duplicate-key",
-    /// A key of the Docker dialect in an OCI profile.
-    SupersetInOci = "superset-in-oci",
-    /// Two spellings of one thing at once.
-    BothForms = "both-forms",
-    /// A field that is missing or has the wrong type or value.
-    BadField = "bad-field",
-    /// An entry without names.
-    EmptyNames = "empty-names",
-    /// An error number where the action takes none.
-    ErrnoOnWrongAction = "errno-on-wrong-action",
-    /// An error number that pretends success or does not fit.
-    ErrnoRange = "errno-range",
-    /// `minKernel` in a form that readers refuse.
-    MinKernelForm = "min-kernel-form",
-    /// Listener fields that do not fit the actions.
-    ListenerFields = "listener-fields",
-    /// NOTIFY on `write`, which runtimes refuse.
-    NotifyWrite = "notify-write",
-    /// What JSON cannot say.
-    NotExpressible = "not-expressible",
-    /// A flag without effect.
-    FlagUseless = "flag-useless",
-    /// More than a stated limit.
-    TooLarge = "too-large",
-    // Resolving.
-    /// A name that no ABI has.
-    UnknownSyscall = "unknown-syscall",
-    /// A name that only other ABIs have.
-    OtherArchOnly = "other-arch-only",
-    /// Doubtful list of architectures.
-    ArchList = "arch-list",
-    /// An unconditional rule of another action hides this one.
-    Shadowed = "shadowed",
-    /// Two unconditional rules of different actions.
-    TwoUnconditional = "two-unconditional-actions",
-    /// The same conditions with two actions.
-    SameConditionTwoActions = "same-condition-two-actions",
-    /// Conditions of different actions hold for one call.
-    OverlapTwoActions = "overlap-two-actions",
-    /// A rule equal to the default action, which runtimes skip.
-    EqualsDefault = "equals-default",
-    /// An entry split because an argument index repeats.
-    RepeatedIndex = "repeated-index",
-    /// A condition that always or never holds.
-    ConstantCondition = "constant-condition",
-    /// `MASKED_EQ` without `valueTwo`.
-    MaskedWithoutValue = "masked-without-value",
-    /// Bits of `valueTwo` outside of the mask.
-    MaskedValueOutsideMask = "masked-value-outside-mask",
-    /// A constant that does not fit the width of the argument.
-    ConstantTooWide = "constant-too-wide",
-    /// A comparison of 64 bits of which the kernel reads fewer.
-    WideComparison = "wide-comparison",
-    /// A comparison with an address.
-    PointerComparison = "pointer-comparison",
-    /// An argument that the call does not have.
-    NoSuchArgument = "no-such-argument",
-    /// An argument that is half of a 64-bit parameter.
-    HalfArgument = "half-argument",
-    /// A multiplexed call, `socketcall` or `ipc`.
-    Multiplexed = "mux-bypass",
-    /// NOTIFY as the default action.
-    NotifyDefault = "notify-default",
-    /// Calls that the kernel lets through whatever a filter says.
-    ForcedAllow = "forced-allow",
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }

@@ -8,6 +8,7 @@
 mod access;
 mod ast;
 mod builder;
+mod codes;
 mod conditions;
 #[cfg(feature = "json")]
 mod container;
@@ -21,8 +22,9 @@ pub mod limits;
 
 pub use ast::{ActionSpec, Arg, Call, Dialect, Flag, ListedArch, Op, Profile, Rule, SubArches, When, Width};
 pub use builder::{IntoCalls, Operand, arg};
+pub use codes::{Code, UnknownCode};
 pub use conditions::{AnyOf, IntoConditions};
-pub use diagnostics::{Code, Diagnostic, Diagnostics, Severity};
+pub use diagnostics::{Diagnostic, Diagnostics, Example, Severity};
 #[cfg(feature = "json")]
 pub use error::ProfileError;
 #[cfg(feature = "json")]

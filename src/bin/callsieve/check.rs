@@ -1,11 +1,14 @@
 //! `callsieve check`: what is wrong or doubtful in a profile.
 
-use crate::common::{TargetOptions, Trouble};
-use crate::outcome::{Done, Outcome, UNUSABLE, count};
-use callsieve::policy::ResolveError;
-use callsieve::profile::{Diagnostic, Diagnostics, Severity};
+use crate::common::{Source, TargetOptions, Trouble};
+use crate::outcome::{Done, Failure, Outcome, UNUSABLE, count};
+use callsieve::check::Linter;
+use callsieve::policy::Target;
+use callsieve::profile::{Code, Diagnostic, Diagnostics, Severity};
+use callsieve::{CompileError, Compiler};
 use clap::Args;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Print everything that is wrong or doubtful in a profile
@@ -16,16 +19,35 @@ use std::fmt::Write;
 ///   warning  the author most likely meant something else
 ///   note     good to know; nothing needs to change
 ///
+/// What rules mean is not guessed from their text: whether one has an effect, or whether another call gets around it,
+/// is decided exactly, with a call that shows it.
+///
 /// Exit status: 0 nothing, or notes only; 1 errors or warnings; 2 the file cannot be read as a profile.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   callsieve check profile.json
   callsieve check profile.json --arch aarch64,arm --kernel 5.10
-  callsieve check --semantics strict profile.json --json")]
+  callsieve check --semantics strict profile.json --json
+  callsieve check profile.json --deny warnings --allow eperm-for-new
+  callsieve check --explain mux-bypass")]
 pub struct Options {
     /// JSON file, - for standard input, or container-default
-    profile: String,
+    #[arg(required_unless_present = "explain")]
+    profile: Option<String>,
+
+    /// Make findings of this kind errors; warnings stands for all warnings
+    #[arg(long, value_name = "CODE|warnings", value_delimiter = ',', value_parser = deny)]
+    deny: Vec<Deny>,
+
+    /// Leave out warnings and notes of this kind
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = code)]
+    allow: Vec<Code>,
+
+    /// Say what a code means and what to write instead; without a code, list all of them
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = ALL_CODES, value_parser = explain)]
+    #[arg(conflicts_with = "profile")]
+    explain: Option<Explain>,
 
     /// Write JSON
     #[arg(long)]
@@ -35,8 +57,44 @@ pub struct Options {
     target: TargetOptions,
 }
 
+/// What `--explain` without a code stands for.
+const ALL_CODES: &str = "all";
+
+#[derive(Clone, Copy, Debug)]
+enum Explain {
+    All,
+    Code(Code),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Deny {
+    Warnings,
+    Code(Code),
+}
+
+fn deny(word: &str) -> Result<Deny, String> {
+    if word == "warnings" { Ok(Deny::Warnings) } else { code(word).map(Deny::Code) }
+}
+
+fn explain(word: &str) -> Result<Explain, String> {
+    if word == ALL_CODES { Ok(Explain::All) } else { code(word).map(Explain::Code) }
+}
+
+fn code(word: &str) -> Result<Code, String> {
+    word.parse().map_err(|_| format!("\"{word}\" is no code of a finding; callsieve check --explain lists them"))
+}
+
 pub fn execute(options: &Options) -> Outcome {
-    let source = match options.target.read(&options.profile) {
+    match (options.explain, &options.profile) {
+        (Some(Explain::Code(code)), _) => Ok(Done::text(explanation(code))),
+        (Some(Explain::All), _) => Ok(Done::text(all_codes())),
+        (None, Some(profile)) => findings(profile, options),
+        (None, None) => Err(Failure::new("a profile is missing")),
+    }
+}
+
+fn findings(profile: &str, options: &Options) -> Outcome {
+    let source = match options.target.read(profile) {
         Ok(source) => source,
         // For a machine the findings of a file that is no profile are a result as well.
         Err(Trouble::Profile(_, error)) if options.json => {
@@ -44,23 +102,53 @@ pub fn execute(options: &Options) -> Outcome {
         }
         Err(trouble) => return Err(trouble.into()),
     };
-    let found = match source.resolve(&options.target.target()?) {
-        Ok(policy) => policy.diagnostics().clone(),
-        Err(Trouble::Resolve(_, ResolveError::Problems(found))) => found,
-        Err(trouble) => return Err(trouble.into()),
-    };
+    let target = options.target.target()?;
+    let found = linter(&source, &target, options).lint(&source.profile, &target);
+    let found = found.map_err(|error| Trouble::Resolve(source.name.clone(), error))?;
     let done = if options.json { Done::json(&to_json(&found)) } else { Done::text(to_text(&source.name, &found)) };
     Ok(done.found(found.worst().is_some_and(|worst| worst > Severity::Note)))
 }
 
+/// A linter that also knows how long the filter becomes.
+fn linter(source: &Source, target: &Target, options: &Options) -> Linter {
+    let mut linter = options.allow.iter().fold(Linter::new(), |linter, &code| linter.allow(code));
+    for deny in &options.deny {
+        linter = match deny {
+            Deny::Warnings => linter.deny_warnings(),
+            Deny::Code(code) => linter.deny(*code),
+        };
+    }
+    let Ok(policy) = source.profile.resolve(target) else { return linter };
+    match Compiler::new().compile(&policy) {
+        Ok(filter) => linter.filter_size(filter.program().len(), filter.program().ebpf_len()),
+        Err(CompileError::TooLarge { len, .. }) => linter.filter_size(len, len),
+        // Nothing about the size is known; compile says what is wrong.
+        Err(_) => linter,
+    }
+}
+
 /// A finding as a JSON object.
 pub fn entry(found: &Diagnostic) -> Value {
-    json!({
+    let mut entry = json!({
         "severity": word(found.severity()),
         "code": found.code().as_str(),
         "path": found.path(),
         "message": found.message(),
-    })
+        "instead": found.instead(),
+    });
+    if let (Some(example), Some(fields)) = (found.example(), entry.as_object_mut()) {
+        let call = &example.call;
+        let name = example.arch.name(call.nr);
+        let value = json!({
+            "arch": example.arch.to_string(),
+            "number": call.nr,
+            "name": name,
+            "args": call.args,
+            "action": example.action.to_string(),
+        });
+        fields.insert("example".into(), value);
+    }
+    entry
 }
 
 fn to_json(found: &Diagnostics) -> Value {
@@ -74,8 +162,16 @@ fn to_json(found: &Diagnostics) -> Value {
 
 fn to_text(name: &str, found: &Diagnostics) -> String {
     let mut text = String::new();
+    let mut told = BTreeSet::new();
     for one in found {
         let _ = writeln!(text, "{}: {} [{}]\n    {}", one.path(), word(one.severity()), one.code(), one.message());
+        if let Some(example) = one.example() {
+            let _ = writeln!(text, "    example: {example}");
+        }
+        // Once is enough, and a note asks for nothing.
+        if one.severity() > Severity::Note && told.insert(one.instead()) {
+            let _ = writeln!(text, "    instead: {}", one.instead());
+        }
     }
     let counts: Vec<_> = [Severity::Error, Severity::Warning, Severity::Note]
         .into_iter()
@@ -99,4 +195,46 @@ pub fn word(severity: Severity) -> &'static str {
         Severity::Warning => "warning",
         _ => "error",
     }
+}
+
+fn explanation(code: Code) -> String {
+    let summary = summary(code);
+    format!(
+        "{code} ({}): {summary}\n\nwhy:\n{}\n\ninstead:\n{}\n",
+        word(code.severity()),
+        wrapped(code.why()),
+        wrapped(code.instead())
+    )
+}
+
+/// The summary without the marks of documentation.
+fn summary(code: Code) -> String {
+    code.summary().trim_end_matches('.').replace('`', "")
+}
+
+/// Lines of at most 100 characters, indented.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::from(" ")];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < 100 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("  {word}")),
+        }
+    }
+    lines.join("\n")
+}
+
+fn all_codes() -> String {
+    let mut codes = Code::ALL.to_vec();
+    codes.sort_by_key(|code| (std::cmp::Reverse(code.severity()), code.as_str()));
+    let mut text = String::new();
+    for code in codes {
+        let summary = summary(code);
+        let _ = writeln!(text, "{:<26} {:<8} {summary}", code.as_str(), word(code.severity()));
+    }
+    text.push_str("\ncallsieve check --explain CODE says why, and what to write instead\n");
+    text
 }

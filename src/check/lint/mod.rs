@@ -1,0 +1,181 @@
+//! The linter: what a profile does that its author most likely does not want.
+//!
+//! A finding is asked of the meaning wherever meaning is what matters. Whether a rule has an effect, whether a call runs
+//! for some arguments or for all, whether another call gets around it: each is answered exactly, from the rules as
+//! [`Policy::decide`](crate::policy::Policy::decide) reads them, with a call that shows it where there is one.
+
+mod answers;
+mod arguments;
+mod dangerous;
+mod families;
+mod formats;
+mod reach;
+mod redundant;
+mod review;
+mod runtime;
+
+use super::bdd::Exhausted;
+use crate::policy::{ResolveError, Target};
+use crate::profile::{Code, Diagnostic, Diagnostics, Profile, Severity};
+use alloc::format;
+use alloc::vec::Vec;
+use review::Review;
+
+/// Everything that is wrong or doubtful in a profile, for a target: what its reader and [`Profile::resolve`] found, and
+/// what only a look at the whole shows.
+///
+/// This is [`Linter::lint`] with nothing set.
+///
+/// ```
+/// use callsieve::arch::Arch;
+/// use callsieve::check::lint;
+/// use callsieve::policy::Target;
+/// use callsieve::profile::{Code, Format, Profile};
+///
+/// let text = r#"{
+///     "defaultAction": "SCMP_ACT_ERRNO",
+///     "syscalls": [
+///         {"names": ["execve", "exit", "exit_group", "rt_sigreturn", "clone"], "action": "SCMP_ACT_ALLOW"},
+///         {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13}
+///     ]
+/// }"#;
+/// let profile = Profile::from_json(text, Format::Auto)?;
+/// let found = lint(&profile, &Target::new(Arch::Aarch64))?;
+/// let clone3 = found.iter().find(|found| found.code() == Code::Clone3Errno).unwrap();
+/// assert_eq!(clone3.path(), "$.syscalls[1]");
+/// assert_eq!(clone3.example().unwrap().to_string(), "clone3() on aarch64: ERRNO(13)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`Linter::lint`].
+pub fn lint(profile: &Profile, target: &Target) -> Result<Diagnostics, ResolveError> {
+    Linter::new().lint(profile, target)
+}
+
+/// How findings are judged.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Linter {
+    allowed: Vec<Code>,
+    denied: Vec<Code>,
+    deny_warnings: bool,
+    size: Option<(usize, usize)>,
+}
+
+impl Linter {
+    /// Nothing is allowed, nothing denied.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Leaves out warnings and notes of this kind. Errors stay: with one the profile cannot be used.
+    pub fn allow(mut self, code: Code) -> Self {
+        self.allowed.push(code);
+        self
+    }
+
+    /// Makes every finding of this kind an error.
+    pub fn deny(mut self, code: Code) -> Self {
+        self.denied.push(code);
+        self
+    }
+
+    /// Makes every warning an error.
+    pub fn deny_warnings(mut self) -> Self {
+        self.deny_warnings = true;
+        self
+    }
+
+    /// How many instructions the filter has or would need, and how many after the kernel's conversion
+    /// ([`Program::ebpf_len`](crate::bpf::Program::ebpf_len)), so that its size is judged as well.
+    pub fn filter_size(mut self, insns: usize, converted: usize) -> Self {
+        self.size = Some((insns, converted));
+        self
+    }
+
+    /// Everything that is wrong or doubtful in a profile, in the order of its places.
+    ///
+    /// A profile that contradicts itself on the target is no failure: its contradictions are the findings.
+    ///
+    /// # Errors
+    /// [`ResolveError`] where there is no target to speak of: no architecture, or two byte orders; and where rules are
+    /// too complex to resolve.
+    pub fn lint(&self, profile: &Profile, target: &Target) -> Result<Diagnostics, ResolveError> {
+        let found = match profile.resolve(target) {
+            Err(ResolveError::Problems(found)) => found.into_vec(),
+            Err(error) => return Err(error),
+            Ok(policy) => {
+                let mut review = Review::new(profile, target, &policy);
+                self.run(&mut review);
+                review.found
+            }
+        };
+        Ok(self.judged(found))
+    }
+
+    fn run(&self, review: &mut Review<'_>) {
+        for (what, check) in CHECKS {
+            if check(review) == Err(Exhausted) {
+                let text = format!("the rules have too many combinations to look for {what} exactly; not all is told");
+                let place = review.root("");
+                review.report(Severity::Warning, Code::TooLarge, place, text);
+                review.answers = answers::Answers::new(review.policy);
+            }
+        }
+        formats::constants(review);
+        if let Some((insns, converted)) = self.size {
+            formats::size(review, insns, converted);
+        }
+    }
+
+    fn judged(&self, found: Vec<Diagnostic>) -> Diagnostics {
+        let mut kept: Vec<Diagnostic> = found
+            .into_iter()
+            .map(|found| {
+                let warning = self.deny_warnings && found.severity() == Severity::Warning;
+                if warning || self.denied.contains(&found.code()) {
+                    found.with_severity(Severity::Error)
+                } else {
+                    found
+                }
+            })
+            .filter(|found| found.severity() == Severity::Error || !self.allowed.contains(&found.code()))
+            .collect();
+        kept.sort_by(|one, other| place_order(one.path()).cmp(&place_order(other.path())));
+        kept.into_iter().collect()
+    }
+}
+
+/// A check, and what it looks for, in words for a message.
+type Check = (&'static str, fn(&mut Review<'_>) -> Result<(), Exhausted>);
+
+const CHECKS: [Check; 7] = [
+    ("what conditions look at", arguments::check),
+    ("rules without effect", redundant::check),
+    ("ways around restrictions", families::check),
+    ("what programs need", runtime::check),
+    ("what is open", reach::check),
+    ("what io_uring opens", reach::io_uring),
+    ("dangerous calls", dangerous::check),
+];
+
+/// Places in the order of a file: numbers in a path count as numbers.
+fn place_order(path: &str) -> Vec<(&str, usize)> {
+    let parts = path.split(['[', ']']).filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().map_or((part, 0), |number| ("", number))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_ordered_as_in_the_file() {
+        let places = ["$", "$.flags", "$.syscalls[2]", "$.syscalls[2].args[1]", "$.syscalls[10].names[3]"];
+        for pair in places.windows(2) {
+            assert!(place_order(pair[0]) < place_order(pair[1]), "{pair:?}");
+        }
+        assert!(place_order("rule 2") < place_order("rule 2, condition 1"));
+    }
+}
