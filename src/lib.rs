@@ -39,6 +39,7 @@
 //! - [`Compiler`], [`Filter`], [`Report`]: programs and their figures.
 //! - [`check`]: proving, simulating and listing any program, whoever made it.
 //! - `kernel` (Linux, feature `install`): installing filters, probing what the kernel can do.
+//! - `sandbox` (Linux, feature `std`): a program that confines itself, in a few lines.
 //! - [`bpf`] and [`arch`]: instructions and actions; system calls, ABIs and error numbers.
 //!
 //! # Features
@@ -79,6 +80,8 @@ pub mod kernel;
 mod opt;
 pub mod policy;
 pub mod profile;
+#[cfg(all(target_os = "linux", feature = "std"))]
+pub mod sandbox;
 
 #[cfg(feature = "json")]
 pub use compile::WeightsError;
@@ -92,6 +95,8 @@ pub use bpf::{Action, Program};
 pub use kernel::Install;
 pub use policy::{Policy, Target};
 pub use profile::{Profile, arg};
+#[cfg(all(target_os = "linux", feature = "std"))]
+pub use sandbox::Sandbox;
 
 /// The examples of the README are tests.
 #[cfg(all(doctest, target_os = "linux", feature = "std", feature = "json"))]

@@ -78,6 +78,17 @@ pub struct Support {
 }
 
 impl Support {
+    /// A kernel with filters that knows these.
+    #[cfg(all(test, feature = "std"))]
+    pub(crate) fn of(actions: &[Action], flags: FilterFlags) -> Self {
+        let known = ACTIONS.map(|action| actions.iter().any(|&known| without_data(known) == action));
+        Self { filter_mode: true, actions: known, flags }
+    }
+
+    /// A kernel without filters.
+    #[cfg(all(test, feature = "std"))]
+    pub(crate) const NONE: Self = Self { filter_mode: false, actions: [false; 8], flags: FilterFlags::NONE };
+
     /// Whether filters can be installed at all: `false` without `CONFIG_SECCOMP_FILTER` and under qemu-user.
     pub const fn filter_mode(&self) -> bool {
         self.filter_mode

@@ -62,9 +62,15 @@ impl Profile {
         calls: impl IntoCalls,
         conditions: impl IntoConditions,
     ) -> Self {
-        let (calls, action, path) = (calls.into_calls(), action.into(), format!("rule {}", self.next_number()));
-        self.rules.extend(conditions.into_alternatives().into_iter().map(|args| Rule {
-            calls: calls.clone(),
+        self.add_rule(&action.into(), &calls.into_calls(), conditions.into_alternatives());
+        self
+    }
+
+    /// Adds a rule for each of the lists of conditions.
+    pub(crate) fn add_rule(&mut self, action: &ActionSpec, calls: &[Call], alternatives: Vec<Vec<Arg>>) {
+        let path = format!("rule {}", self.next_number());
+        self.rules.extend(alternatives.into_iter().map(|args| Rule {
+            calls: calls.to_vec(),
             action: action.clone(),
             args,
             comment: None,
@@ -72,7 +78,6 @@ impl Profile {
             excludes: When::default(),
             path: path.clone(),
         }));
-        self
     }
 
     /// One more than the number of the last rule, which may have become several.
@@ -231,8 +236,8 @@ pub const fn arg<const N: u8>() -> Operand {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct Operand {
-    index: u8,
-    width: Width,
+    pub(super) index: u8,
+    pub(super) width: Width,
 }
 
 impl Operand {

@@ -1,6 +1,6 @@
 //! The tree in messages.
 
-use super::{ActionSpec, Arg, Call, Op, Width};
+use super::{ActionSpec, Arg, Call, Op, Operand, Width};
 use crate::bpf::Action;
 use alloc::string::String;
 use core::fmt;
@@ -52,12 +52,19 @@ impl fmt::Display for Op {
 }
 
 /// `arg1 >= 34`, `arg0 & 0x7e020000 == 0`, `arg0 as u32 != 38`.
-impl fmt::Display for Arg {
+impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "arg{}", self.index)?;
-        if self.width == Width::Bits32 {
-            f.write_str(" as u32")?;
+        match self.width {
+            Width::Bits32 => f.write_str(" as u32"),
+            Width::Bits64 => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for Arg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Operand { index: self.index, width: self.width })?;
         match self.op {
             Op::MaskedEq if self.value_two == 0 => write!(f, " & {:#x} == 0", self.value),
             Op::MaskedEq => write!(f, " & {:#x} == {:#x}", self.value, self.value_two),
