@@ -5,6 +5,7 @@
 //!   [`Judge`] tells whether two of them are equal.
 //! - [`diff`] tells exactly what is different between two of them, with example calls.
 //! - [`disassemble`] makes a program readable.
+//! - [`chart`] draws a picture of what a program decides.
 //! - [`simulate`] runs a program on one call, exactly as the kernel does.
 //! - [`lint`] tells what a profile does that its author most likely does not want.
 //! - [`cacheable`] tells whether the kernel will remember that a number is always allowed, and if not, why.
@@ -17,6 +18,7 @@ mod boundary;
 mod cacheable;
 mod calls;
 mod diff;
+mod chart;
 mod disassemble;
 mod judge;
 mod lint;
@@ -41,6 +43,7 @@ pub use boundary::{boundary_arguments, boundary_calls};
 pub use cacheable::{Emulation, NotCacheable, Obstacle, cacheable, emulate};
 pub use calls::CallSet;
 pub use diff::{Change, ChangedCalls, Diff, Direction, diff};
+pub use chart::{Chart, ChartError, chart};
 pub use disassemble::{Listing, disassemble};
 pub use judge::{Equality, Judge, JudgeError, Witness};
 pub use lint::{Linter, lint};
