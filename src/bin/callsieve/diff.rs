@@ -2,8 +2,8 @@
 
 use crate::common::TargetOptions;
 use crate::input::CONTAINER_DEFAULT;
-use crate::outcome::{Done, Failure, Outcome, count};
-use crate::show::wrap;
+use crate::outcome::{Done, Failure, Outcome, count, wrap};
+
 use crate::simulate::called;
 use crate::subject::Opened;
 use crate::values;

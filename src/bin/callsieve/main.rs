@@ -15,6 +15,9 @@ mod file;
 mod filter;
 mod input;
 mod outcome;
+mod picture;
+#[cfg(target_os = "linux")]
+mod process;
 mod prove;
 #[cfg(target_os = "linux")]
 mod run;
@@ -22,6 +25,7 @@ mod show;
 mod simulate;
 mod stats;
 mod subject;
+mod summary;
 mod syscalls;
 mod values;
 

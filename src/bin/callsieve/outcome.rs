@@ -132,6 +132,28 @@ fn write_json(text: &mut String, value: &Value, depth: usize) {
     }
 }
 
+/// Where lines are broken.
+const WIDTH: usize = 100;
+
+/// Breaks a line between words; what follows is indented further.
+pub fn wrap(text: &mut String, line: &str) {
+    let indent = line.len() - line.trim_start().len();
+    let mut column = indent;
+    text.push_str(&line[..indent]);
+    for (index, word) in line.split_whitespace().enumerate() {
+        if index > 0 && column + 1 + word.len() > WIDTH {
+            let _ = write!(text, "\n{:1$}", "", indent + 4);
+            column = indent + 4;
+        } else if index > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += word.len();
+    }
+    text.push('\n');
+}
+
 /// A number with its word, such as `2 warnings`.
 pub fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })

@@ -30,7 +30,7 @@ pub(super) fn write(chart: &Chart) -> String {
 fn table(node: &Node) -> String {
     let mut text =
         String::from("<TABLE BORDER=\"0\" CELLBORDER=\"1\" CELLSPACING=\"0\" CELLPADDING=\"4\" COLOR=\"#606880\">");
-    let _ = write!(text, "<TR><TD PORT=\"t\" COLSPAN=\"2\" ALIGN=\"LEFT\" BGCOLOR=\"{TITLE_FILL}\">");
+    let _ = write!(text, "\n    <TR><TD PORT=\"t\" COLSPAN=\"2\" ALIGN=\"LEFT\" BGCOLOR=\"{TITLE_FILL}\">");
     for line in super::layout::heading(node) {
         let _ = write!(text, "<B>{}</B><BR ALIGN=\"LEFT\"/>", escaped(&line));
     }
@@ -40,7 +40,7 @@ fn table(node: &Node) -> String {
             Target::End(words, colour) => (colour.fill(), words.as_str()),
             Target::Box(_) => (ROW_FILL, "→"),
         };
-        let _ = write!(text, "<TR><TD ALIGN=\"LEFT\" BALIGN=\"LEFT\" BGCOLOR=\"{fill}\">");
+        let _ = write!(text, "\n    <TR><TD ALIGN=\"LEFT\" BALIGN=\"LEFT\" BGCOLOR=\"{fill}\">");
         for line in lines(&row.text) {
             let _ = write!(text, "{}<BR ALIGN=\"LEFT\"/>", escaped(&line));
         }

@@ -15,6 +15,8 @@ use alloc::vec::Vec;
 const RANGES_SHOWN: usize = 12;
 /// From this many calls on they are counted.
 const COUNTED: usize = 10;
+/// From this many on those that are left over are only counted.
+const LISTED: usize = 150;
 /// A number behind every table.
 const FAR: u32 = 0x3fff_ffff;
 /// The numbers of x32.
@@ -126,6 +128,8 @@ impl Words {
         if is_rest {
             return match count {
                 0 => "any other number".to_string(),
+                // Where nearly everything is left over the names of the others tell more.
+                LISTED.. => format!("any other number, {count} calls among them"),
                 _ => format!("any other number; {count} of them are calls: {calls}"),
             };
         }

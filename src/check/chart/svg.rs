@@ -46,8 +46,8 @@ pub(super) fn write(chart: &Chart) -> String {
 
 #[allow(clippy::cast_precision_loss)] // Lines of text are few.
 fn edge(svg: &mut String, from: &Placed, top: f64, lines: usize, to: &Placed) {
-    let start = (from.x + from.width, from.y + top + (lines.max(1) as f64 * LINE + PADDING) / 2.0);
-    let end = (to.x - 1.0, to.y + (LINE + PADDING) / 2.0);
+    let start = (from.x + from.width, from.y + top + f64::midpoint(lines.max(1) as f64 * LINE, PADDING));
+    let end = (to.x - 1.0, to.y + f64::midpoint(LINE, PADDING));
     let bend = ((end.0 - start.0) / 2.0).min(70.0);
     let _ = writeln!(
         svg,
