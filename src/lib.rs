@@ -89,7 +89,7 @@ pub use compile::{
     ArchReport, CompileError, Compiler, Contributor, Filter, Level, Picture, Report, Stage, Uncached, Weights,
 };
 
-pub use arch::Arch;
+pub use arch::{Arch, sys};
 pub use bpf::{Action, Program};
 #[cfg(all(target_os = "linux", feature = "install"))]
 pub use kernel::Install;

@@ -4,7 +4,7 @@
 
 mod common;
 
-use callsieve::kernel::{self, Install, InstallError};
+use callsieve::kernel::{self, CommandExt as _, Install, InstallError};
 use callsieve::sandbox::{Enforcement, SandboxError, Threads, sets::v1};
 use callsieve::{Action, Arch, Sandbox, arg};
 use common::calls::{getppid, gettid};
@@ -153,6 +153,28 @@ fn output(sandbox: &Sandbox, program: &str, args: &[&str]) -> (Option<i32>, Stri
 /// What any program needs that is executed.
 fn program() -> Sandbox {
     Sandbox::deny_by_default().allow([v1::RUNTIME, v1::LOADER]).allow("execve")
+}
+
+/// What a runtime does: compile once in the parent, start many programs, from any thread.
+#[test]
+fn commands_start_under_a_filter() {
+    fn is_plain_data<T: Send + Sync + Clone + 'static>(_: &T) {}
+    if !kernel_has_filters("commands_start_under_a_filter") {
+        return;
+    }
+    let filter = program().allow(v1::FILE_READ).filter(Arch::NATIVE.unwrap()).unwrap();
+    is_plain_data(&filter);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let output = Command::new("/bin/cat").arg("/proc/self/status").seccomp(&filter).output().unwrap();
+                assert!(String::from_utf8_lossy(&output.stdout).contains("Seccomp:\t2"), "{output:?}");
+                let status = Command::new("/bin/mkdir").arg("/tmp").seccomp(&filter).status().unwrap();
+                assert!(!status.success());
+            });
+        }
+    });
+    assert_eq!(kernel::status().unwrap().mode(), kernel::Mode::Disabled);
 }
 
 #[test]

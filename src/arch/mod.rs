@@ -24,6 +24,7 @@ mod names;
 mod nearest;
 mod prototype;
 mod prototypes;
+pub mod sys;
 mod syscall;
 mod table;
 mod version;

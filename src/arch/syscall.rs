@@ -51,6 +51,12 @@ pub struct Syscall {
 }
 
 impl Syscall {
+    /// The row with this index, for the constants of [`sys`](super::sys).
+    #[allow(clippy::indexing_slicing)] // Evaluated by the compiler.
+    pub(super) const fn at(index: usize) -> Self {
+        Self { row: &ROWS[index] }
+    }
+
     /// The call with this name (case counts), if any ABI has it.
     pub fn from_name(name: &str) -> Option<Self> {
         if name.len() > LONGEST_NAME {

@@ -7,8 +7,9 @@
 use super::error::InstallError;
 use super::install::Install;
 use crate::bpf::Program;
+use crate::compile::Filter;
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus};
 use thiserror::Error;
 
@@ -54,6 +55,41 @@ pub fn spawn(mut command: Command, program: &Program, install: Install) -> Resul
         Some(error) => SpawnError::Install(error),
         None => SpawnError::Start(error),
     })
+}
+
+/// Filters for [`Command`].
+pub trait CommandExt {
+    /// The program that is started will run under the filter; this process is not filtered.
+    ///
+    /// Between fork and exec the child sets `no_new_privs` and installs the filter: two system calls, no allocation, no
+    /// lock. The filter judges execve(2) too. A failure comes back from [`Command::spawn`] as an error without a name;
+    /// [`spawn`] tells more.
+    ///
+    /// ```no_run
+    /// use callsieve::kernel::CommandExt as _;
+    /// use callsieve::{Arch, Sandbox, sandbox::sets::v1};
+    /// use std::process::Command;
+    ///
+    /// let sandbox = Sandbox::deny_by_default().allow([v1::RUNTIME, v1::LOADER, v1::FILE_READ]).allow("execve");
+    /// let filter = sandbox.filter(Arch::NATIVE.unwrap())?;
+    /// Command::new("/bin/cat").arg("/proc/version").seccomp(&filter).status()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn seccomp(&mut self, filter: &Filter) -> &mut Self;
+}
+
+impl CommandExt for Command {
+    fn seccomp(&mut self, filter: &Filter) -> &mut Self {
+        let program = filter.program().clone();
+        let before_exec = move || {
+            let installed = Install::new().install(&program);
+            installed
+                .map(drop)
+                .map_err(|error| io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(libc::EINVAL)))
+        };
+        // SAFETY: as in `spawn`.
+        unsafe { self.pre_exec(before_exec) }
+    }
 }
 
 /// The child can hand over one number. Error numbers are positive, so ours are negative: all bits turned round, which

@@ -40,7 +40,7 @@ mod readback;
 mod status;
 
 #[cfg(feature = "std")]
-pub use command::{SpawnError, WaitError, spawn, wait};
+pub use command::{CommandExt, SpawnError, WaitError, spawn, wait};
 pub use error::InstallError;
 pub use flags::{FilterFlag, FilterFlags};
 pub use host::{Host, HostError, host, host_target};
