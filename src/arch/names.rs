@@ -134,6 +134,27 @@ impl Arch {
         }
     }
 
+    /// The ABI of a call as a filter sees it: by its token, and where two ABIs share one (x86_64 and x32), by bit 30 of
+    /// the number, -1 excepted. `None` for a token that is not known.
+    ///
+    /// ```
+    /// use callsieve::arch::Arch;
+    /// assert_eq!(Arch::of_call(0xc000_003e, 1), Some(Arch::X86_64));
+    /// assert_eq!(Arch::of_call(0xc000_003e, 0x4000_0001), Some(Arch::X32));
+    /// assert_eq!(Arch::of_call(7, 1), None);
+    /// ```
+    pub fn of_call(token: u32, number: u32) -> Option<Self> {
+        let x32 = number & Self::X32_BIT != 0 && number != u32::MAX;
+        Self::ALL.into_iter().find(|arch| {
+            arch.audit() == token
+                && match arch {
+                    Self::X32 => x32,
+                    Self::X86_64 => !x32,
+                    _ => true,
+                }
+        })
+    }
+
     /// The ABI with this OCI name. Case counts, and the prefix must be there, as OCI runtimes have it.
     pub fn from_oci(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|arch| arch.oci_name() == name)

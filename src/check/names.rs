@@ -5,18 +5,9 @@ use crate::bpf::Action;
 use alloc::format;
 use alloc::string::{String, ToString};
 
-/// The ABI of a call with this token; x86_64 and x32 share theirs, and bit 30 of the number tells them apart, except
-/// in -1.
+/// The ABI of a call with this token and number.
 pub(super) fn abi(token: u32, nr: u32) -> Option<Arch> {
-    let x32 = nr & Arch::X32_BIT != 0 && nr != u32::MAX;
-    Arch::ALL.into_iter().find(|arch| {
-        arch.audit() == token
-            && match arch {
-                Arch::X32 => x32,
-                Arch::X86_64 => !x32,
-                _ => true,
-            }
-    })
+    Arch::of_call(token, nr)
 }
 
 /// The names of the ABIs with this token, such as `x86_64, x32`; empty if there are none.

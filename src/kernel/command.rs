@@ -24,6 +24,9 @@ pub enum SpawnError {
     /// execve(2).
     #[error("the program could not be started: {0}")]
     Start(#[source] io::Error),
+    /// The child, or the process that was to send its listener, was killed before it came to that.
+    #[error("the process was killed before it could become the program")]
+    Lost,
 }
 
 /// Starts a program under a filter: fork, install in the child, exec. The calling process is not filtered.
@@ -96,7 +99,7 @@ impl CommandExt for Command {
 /// also makes room for 0.
 const NO_NEW_PRIVS: i32 = 1 << 16;
 
-fn encode(error: InstallError) -> i32 {
+pub(super) fn encode(error: InstallError) -> i32 {
     let errno = error.raw_os_error().unwrap_or(0);
     match error {
         InstallError::NoNewPrivs { .. } => !(NO_NEW_PRIVS | errno),
@@ -104,7 +107,7 @@ fn encode(error: InstallError) -> i32 {
     }
 }
 
-fn decode(code: i32, install: Install, program: &Program) -> Option<InstallError> {
+pub(super) fn decode(code: i32, install: Install, program: &Program) -> Option<InstallError> {
     Some(match !code {
         ..0 => return None,
         // The child has one thread, so that can only be the other error without a number.
@@ -122,6 +125,9 @@ pub enum WaitError {
     /// denied.
     #[error("the program was never executed, and the filter kept its process from telling why ({0})")]
     NeverExecuted(ExitStatus),
+    /// execve(2) failed or was denied. Only a child of `Supervised` can tell that under any filter.
+    #[error("the program could not be executed: {0}")]
+    ExecFailed(#[source] io::Error),
     /// The child could not be waited for.
     #[error("cannot wait for the program: {0}")]
     Wait(#[source] io::Error),
@@ -136,21 +142,23 @@ pub fn wait(child: &mut Child) -> Result<ExitStatus, WaitError> {
     let _quit = Ignored::new(libc::SIGQUIT);
     // As long as the child has not been waited for, its number stays its own. If that cannot be had, because it has been
     // waited for before, the standard library knows the status, or why there is none.
-    let executed = wait_unreaped(child.id()).is_err() || has_executed(child.id());
+    let executed = wait_unreaped(child.id(), 0).is_err() || has_executed(child.id()) != Some(false);
     let status = child.wait().map_err(WaitError::Wait)?;
     if executed { Ok(status) } else { Err(WaitError::NeverExecuted(status)) }
 }
 
-/// Waits until a child has ended, and leaves it waitable.
-fn wait_unreaped(pid: u32) -> io::Result<()> {
+/// Waits until a child has ended, and leaves it waitable; with WNOHANG only looks whether it has.
+pub(super) fn wait_unreaped(pid: u32, options: libc::c_int) -> io::Result<bool> {
+    let options = options | libc::WEXITED | libc::WNOWAIT | libc::__WALL;
     loop {
         // SAFETY: all zero is a value of this struct of numbers.
         let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
         // SAFETY: the kernel writes exactly this struct, which lives until the call is over.
-        let answer = unsafe { libc::waitid(libc::P_PID, pid, &raw mut info, libc::WEXITED | libc::WNOWAIT) };
+        let answer = unsafe { libc::waitid(libc::P_PID, pid, &raw mut info, options) };
         let error = io::Error::last_os_error();
         match error.kind() {
-            _ if answer == 0 => return Ok(()),
+            // SAFETY: the kernel has filled the struct as waitid(2) says, or left it zero.
+            _ if answer == 0 => return Ok(unsafe { info.si_pid() } != 0),
             io::ErrorKind::Interrupted => {}
             _ => return Err(error),
         }
@@ -158,13 +166,13 @@ fn wait_unreaped(pid: u32) -> io::Result<()> {
 }
 
 /// Whether a process has executed a program since it was forked: `PF_FORKNOEXEC` of the ninth field of proc_pid_stat(5)
-/// is gone. True if that cannot be read.
-fn has_executed(pid: u32) -> bool {
+/// is gone. `None` if that cannot be read.
+pub(super) fn has_executed(pid: u32) -> Option<bool> {
     const PF_FORKNOEXEC: u32 = 0x40;
-    let text = std::fs::read_to_string(std::format!("/proc/{pid}/stat")).unwrap_or_default();
+    let text = std::fs::read_to_string(std::format!("/proc/{pid}/stat")).ok()?;
     // The second field is a name in brackets, which may hold anything.
-    let flags = text.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(6)?.parse::<u32>().ok());
-    flags.is_none_or(|flags| flags & PF_FORKNOEXEC == 0)
+    let flags: u32 = text.rsplit(')').next()?.split_whitespace().nth(6)?.parse().ok()?;
+    Some(flags & PF_FORKNOEXEC == 0)
 }
 
 /// A signal that is ignored until this is dropped.
@@ -218,8 +226,8 @@ mod tests {
 
     #[test]
     fn this_process_has_executed() {
-        assert!(has_executed(std::process::id()));
-        assert!(has_executed(u32::MAX));
+        assert_eq!(has_executed(std::process::id()), Some(true));
+        assert_eq!(has_executed(u32::MAX), None);
     }
 
     #[test]

@@ -90,6 +90,27 @@ pub enum InstallError {
         "the default action is NOTIFY (SCMP_ACT_NOTIFY) and there is no listener: every call would fail with ENOSYS"
     )]
     NotifyDefault,
+    /// A rule has the action NOTIFY and nobody would answer: the call would fail with ENOSYS.
+    #[error(
+        "{} has the action NOTIFY (SCMP_ACT_NOTIFY) and there is no listener: it would fail with ENOSYS; install with \
+         a listener, or give it another action",
+        Call(*arch, *number)
+    )]
+    NotifyRule {
+        /// The ABI of the rule.
+        arch: Arch,
+        /// The number of the call.
+        number: u32,
+    },
+    /// EMFILE or ENFILE: there is no descriptor for the listener.
+    #[error("there is no descriptor for the listener (error {errno}): too many are open")]
+    NoDescriptor {
+        /// The error number.
+        errno: i32,
+    },
+    /// The answer of seccomp(2) is no listener: an older filter makes it up.
+    #[error("seccomp(2) gave no listener; an older filter of this thread most likely answers in its place")]
+    NoListener,
     /// The profile names a supervisor (`listenerPath`), to which this way of installing sends nothing.
     #[error(
         "the profile wants a supervisor (listenerPath), which this way of installing does not start; remove \
@@ -124,7 +145,7 @@ impl InstallError {
     pub const fn raw_os_error(&self) -> Option<i32> {
         Some(match self {
             Self::PermissionDenied => libc::EACCES,
-            Self::NoNewPrivs { errno } | Self::Other { errno } => *errno,
+            Self::NoNewPrivs { errno } | Self::NoDescriptor { errno } | Self::Other { errno } => *errno,
             Self::UnknownFlags { .. } | Self::NoFilterMode | Self::ModeLocked => libc::EINVAL,
             Self::TooLong { .. } => libc::ENOMEM,
             Self::ThreadDiverged { tid: None } => libc::ESRCH,
@@ -148,6 +169,18 @@ impl fmt::Display for Thread {
         match self.0 {
             Some(tid) => write!(f, "thread {tid}"),
             None => f.write_str("a thread"),
+        }
+    }
+}
+
+/// A call in a message.
+struct Call(Arch, u32);
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.name(self.1) {
+            Some(name) => write!(f, "{name} on {}", self.0),
+            None => write!(f, "call {} on {}", self.1, self.0),
         }
     }
 }

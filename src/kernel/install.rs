@@ -3,6 +3,7 @@
 use super::error::InstallError;
 use super::flags::{FilterFlag, FilterFlags};
 use super::{probe, raw};
+use crate::arch::Arch;
 use crate::bpf::{Action, Program};
 use crate::policy::Policy;
 use crate::profile::Flag;
@@ -72,6 +73,13 @@ impl Install {
         self.flag(FilterFlag::SpecAllow, on)
     }
 
+    /// Whether only fatal signals end a call once a supervisor has received its notification, so that what the
+    /// supervisor does is not done twice (Linux 5.19). Only for [`with_listener`](Self::with_listener) and for
+    /// `Supervised`; the kernel refuses it without a listener.
+    pub const fn wait_killable(self, on: bool) -> Self {
+        self.flag(FilterFlag::WaitKillableRecv, on)
+    }
+
     /// Whether to install by prctl(2), the only way before Linux 3.17. It takes no flags.
     pub const fn via_prctl(self, on: bool) -> Self {
         Self { via_prctl: on, ..self }
@@ -91,22 +99,41 @@ impl Install {
     /// A profile without `flags` gets none; runtimes differ in what they add by themselves.
     ///
     /// # Errors
-    /// - [`InstallError::NotifyDefault`] if the default action is NOTIFY: there is no listener.
+    /// Of what only makes sense with a listener, which this way of installing does not have:
+    /// - [`InstallError::NotifyDefault`] if the default action is NOTIFY.
     /// - [`InstallError::Listener`] if the profile names a supervisor.
+    /// - [`InstallError::NotifyRule`] if a rule has the action NOTIFY. To install such a filter all the same, so that
+    ///   these calls fail with ENOSYS, start from [`Install::new`].
     /// - [`InstallError::WaitKillableWithoutListener`] if it has that flag.
     pub fn from_policy(policy: &Policy) -> Result<Self, InstallError> {
         if policy.sections.iter().any(|section| section.default == Action::Notify) {
             return Err(InstallError::NotifyDefault);
         }
-        let options = policy.install_options();
-        if options.listener_path.is_some() {
+        if policy.install_options().listener_path.is_some() {
             return Err(InstallError::Listener);
         }
-        options.flags.iter().flatten().try_fold(Self::new(), |install, flag| match flag {
-            Flag::Tsync => Ok(install.tsync(true)),
-            Flag::Log => Ok(install.log(true)),
-            Flag::SpecAllow => Ok(install.spec_allow(true)),
-            Flag::WaitKillableRecv => Err(InstallError::WaitKillableWithoutListener),
+        if let Some((arch, number)) = notify_rule(policy) {
+            return Err(InstallError::NotifyRule { arch, number });
+        }
+        let install = Self::with_flags_of(policy);
+        if install.flags.contains(FilterFlag::WaitKillableRecv) {
+            return Err(InstallError::WaitKillableWithoutListener);
+        }
+        Ok(install)
+    }
+
+    /// The flags that a profile asks for, to install it with a listener: by [`with_listener`](Self::with_listener) or
+    /// `Supervised`. What the profile says of a supervisor (`listenerPath`) is left to the caller.
+    pub fn from_policy_with_listener(policy: &Policy) -> Self {
+        Self::with_flags_of(policy)
+    }
+
+    fn with_flags_of(policy: &Policy) -> Self {
+        policy.install_options().flags.iter().flatten().fold(Self::new(), |install, flag| match flag {
+            Flag::Tsync => install.tsync(true),
+            Flag::Log => install.log(true),
+            Flag::SpecAllow => install.spec_allow(true),
+            Flag::WaitKillableRecv => install.wait_killable(true),
         })
     }
 
@@ -144,6 +171,53 @@ impl Install {
         }
     }
 
+    /// What comes before installing a program with a listener.
+    #[cfg(feature = "std")]
+    fn before_listener(self) -> Result<Self, InstallError> {
+        let install = self.for_listener();
+        if self.via_prctl {
+            return Err(InstallError::FlagsNeedSeccomp { flags: install.flags });
+        }
+        if self.no_new_privs {
+            raw::set_no_new_privs().map_err(|errno| InstallError::NoNewPrivs { errno })?;
+        }
+        Ok(install)
+    }
+
+    /// Installs a program and gives back the number of its listener, which nobody owns. Allocates nothing, as
+    /// [`install`](Self::install).
+    #[cfg(feature = "std")]
+    pub(super) fn listener_number(self, program: &Program) -> Result<u32, InstallError> {
+        let install = self.before_listener()?;
+        let answer = raw::seccomp_set_filter(program.as_insns(), install.flags.bits());
+        answer.map_err(|errno| install.explain(errno, program))
+    }
+
+    /// With TSYNC the kernel cannot answer with a thread and with a descriptor.
+    #[cfg(feature = "std")]
+    pub(super) const fn for_listener(self) -> Self {
+        let install = self.flag(FilterFlag::NewListener, true);
+        if self.flags.contains(FilterFlag::Tsync) { install.tsync_esrch(true) } else { install }
+    }
+
+    /// Installs a program for the calling thread (or with [`tsync`](Self::tsync) for all threads), and gives back the
+    /// listener that receives what it answers with NOTIFY.
+    ///
+    /// Another thread or process has to answer; a thread that receives its own calls hangs. Whoever hands the listener
+    /// over must not make a call for it that the filter notifies. To start a program under supervision, `Supervised` is
+    /// the simple way.
+    ///
+    /// # Errors
+    /// [`InstallError::Busy`] if an older filter of the thread has a listener. Otherwise those of
+    /// [`install`](Self::install), and [`InstallError::NoListener`] if the kernel gives a descriptor that is none.
+    #[cfg(feature = "std")]
+    pub fn with_listener(self, program: &Program) -> Result<super::Listener, InstallError> {
+        let install = self.before_listener()?;
+        let answer = raw::seccomp_new_listener(program.as_insns(), install.flags.bits());
+        let fd = answer.map_err(|errno| install.explain(errno, program))?;
+        super::Listener::from_fd(fd).map_err(|_| InstallError::NoListener)
+    }
+
     pub(super) fn explain(self, errno: i32, program: &Program) -> InstallError {
         match errno {
             libc::EACCES => InstallError::PermissionDenied,
@@ -158,11 +232,22 @@ impl Install {
             libc::ENOMEM => InstallError::TooLong { ebpf_len: program.ebpf_len() },
             libc::ESRCH if self.flags.contains(FilterFlag::TsyncEsrch) => InstallError::ThreadDiverged { tid: None },
             libc::EBUSY => InstallError::Busy,
+            libc::ENOTTY => InstallError::NoListener,
+            libc::EMFILE | libc::ENFILE => InstallError::NoDescriptor { errno },
             libc::EFAULT => InstallError::Fault,
             libc::ENOSYS => InstallError::NoSeccomp,
             errno => InstallError::Other { errno },
         }
     }
+}
+
+/// A call that has a rule with NOTIFY.
+fn notify_rule(policy: &Policy) -> Option<(Arch, u32)> {
+    policy.sections.iter().find_map(|section| {
+        let mut calls = section.calls.iter();
+        let call = calls.find(|(_, rules)| rules.iter().any(|rule| rule.action == Action::Notify))?;
+        Some((section.arch, *call.0))
+    })
 }
 
 impl Default for Install {
@@ -209,7 +294,7 @@ mod tests {
     use alloc::vec;
 
     fn policy(default: Action, install_options: InstallOptions) -> Policy {
-        let arch = crate::arch::Arch::X86_64;
+        let arch = Arch::X86_64;
         Policy {
             sections: vec![Section { arch, default, calls: BTreeMap::new() }],
             bad_arch: Action::KillProcess,
@@ -238,6 +323,17 @@ mod tests {
         assert_eq!(Install::from_policy(&killable), Err(InstallError::WaitKillableWithoutListener));
         let notify = policy(Action::Notify, InstallOptions::default());
         assert_eq!(Install::from_policy(&notify), Err(InstallError::NotifyDefault));
+        let mut rule = policy(Action::Allow, InstallOptions::default());
+        let notify = crate::policy::Rule {
+            action: Action::Notify,
+            conditions: vec![],
+            narrower: vec![],
+            source: crate::policy::Source { entry: 0, path: "$".into() },
+        };
+        rule.sections[0].calls.insert(83, [notify].into());
+        let error = InstallError::NotifyRule { arch: Arch::X86_64, number: 83 };
+        assert_eq!(Install::from_policy(&rule), Err(error));
+        assert!(error.to_string().starts_with("mkdir on x86_64 has the action NOTIFY"));
         let options = InstallOptions { listener_path: Some("/run/s".into()), ..InstallOptions::default() };
         assert_eq!(Install::from_policy(&policy(Action::Allow, options)), Err(InstallError::Listener));
     }

@@ -1,7 +1,7 @@
 //! The running kernel: install a filter, ask what is supported, read the state of a thread.
 //!
-//! This floor is the only one with `unsafe`, and of it only the files that begin with a safety paragraph: those that
-//! make the system calls, and the one that starts programs. Words are those of seccomp(2).
+//! This floor is the only one with `unsafe`, and of it only the files that begin with a safety paragraph: those that make
+//! system calls and those that start programs. Words are those of seccomp(2).
 //!
 //! - [`Install`] gives a filter to the calling thread or to all threads: one system call (and one more for
 //!   `no_new_privs`), async-signal-safe and without allocation, so it may run between fork and exec. What can go wrong
@@ -10,6 +10,8 @@
 //! - [`status()`] tells which filters a thread has, [`host()`] what the machine is, [`host_target`] for what to compile.
 //! - [`spawn`] starts a program under a filter and leaves this process as it is; [`wait`] waits for its end.
 //! - [`filters_of`] reads the filters of another process back, [`pending_call`] the call that it waits in.
+//! - `Supervised` starts a program whose calls this process answers, and `Install::with_listener` installs a filter with
+//!   a `Listener` by hand; the module `notify` says what a supervisor may rely on.
 //! - [`strict_mode`] is the older mode that allows read, write, exit and nothing else.
 //!
 //! With the feature `install` alone everything here is `no_std` and free of allocation.
@@ -33,11 +35,17 @@ mod filter;
 mod flags;
 mod host;
 mod install;
+#[cfg(feature = "std")]
+pub mod notify;
 mod probe;
 mod raw;
 #[cfg(feature = "std")]
 mod readback;
+#[cfg(feature = "std")]
+mod rights;
 mod status;
+#[cfg(feature = "std")]
+mod supervised;
 
 #[cfg(feature = "std")]
 pub use command::{CommandExt, SpawnError, WaitError, spawn, wait};
@@ -45,9 +53,16 @@ pub use error::InstallError;
 pub use flags::{FilterFlag, FilterFlags};
 pub use host::{Host, HostError, host, host_target};
 pub use install::{Install, Installed, strict_mode};
+#[cfg(feature = "std")]
+pub use notify::{
+    AddFd, FromTarget, Listener, MemoryError, Notification, NotifyError, NotifyFeature, Outcome, Received, Response,
+    TargetMemory, Unanswered,
+};
 pub use probe::{Support, action_available, flag_available, probe};
 #[cfg(feature = "std")]
 pub use readback::{ReadBack, ReadBackError, filters_of, pending_call};
 #[cfg(feature = "std")]
 pub use status::status_of;
 pub use status::{Mode, Status, StatusError, status};
+#[cfg(feature = "std")]
+pub use supervised::{Child, ExecState, Stream, Supervised};

@@ -8,6 +8,7 @@
 //! The calls are made by inline assembly where stable Rust has it, so that nothing of the C library runs between fork
 //! and exec, errno included; elsewhere by `libc::syscall`, which is async-signal-safe as well.
 
+pub(super) use self::entry::call;
 use super::flags::FilterFlag;
 use crate::bpf::Insn;
 use libc::{c_int, c_long, c_uint};
@@ -38,9 +39,10 @@ mod entry {
     /// The caller vouches for what the call does with its arguments.
     #[inline]
     #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // The number goes to a register as it is.
-    pub(super) unsafe fn call(number: c_long, args: [usize; 5]) -> Answer<usize> {
+    pub(in crate::kernel) unsafe fn call(number: c_long, args: [usize; 6]) -> Answer<usize> {
         // SAFETY: the caller vouches for the call.
-        let raw = unsafe { syscalls::raw::syscall5(number as usize, args[0], args[1], args[2], args[3], args[4]) };
+        let raw =
+            unsafe { syscalls::raw::syscall6(number as usize, args[0], args[1], args[2], args[3], args[4], args[5]) };
         // The last 4095 values are negative error numbers.
         match raw.cast_signed() {
             negative @ -4095..=-1 => Err(negative.unsigned_abs() as c_int),
@@ -65,9 +67,9 @@ mod entry {
     /// The caller vouches for what the call does with its arguments.
     #[inline]
     #[allow(clippy::cast_sign_loss)] // Only -1 is negative, and that is the error.
-    pub(super) unsafe fn call(number: c_long, args: [usize; 5]) -> Answer<usize> {
+    pub(in crate::kernel) unsafe fn call(number: c_long, args: [usize; 6]) -> Answer<usize> {
         // SAFETY: the caller vouches for the call.
-        let result = unsafe { libc::syscall(number, args[0], args[1], args[2], args[3], args[4]) };
+        let result = unsafe { libc::syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]) };
         if result == -1 {
             // SAFETY: the pointer to this thread's errno is always valid.
             return Err(unsafe { *libc::__errno_location() });
@@ -76,13 +78,30 @@ mod entry {
     }
 }
 
-/// What `SET_MODE_FILTER` answers when it does not fail: 0, or the thread that TSYNC could not bring along.
+/// What `SET_MODE_FILTER` answers when it does not fail: 0, the thread that TSYNC could not bring along, or with
+/// `NEW_LISTENER` a descriptor.
 #[allow(clippy::cast_possible_truncation)] // A thread id.
 pub(super) fn seccomp_set_filter(insns: &[Insn], flags: u32) -> Answer<u32> {
     let program = fprog(insns)?;
     // SAFETY: `program` and the instructions that it points to live until the call is over; the kernel only reads them.
     let answer = unsafe { seccomp(SET_MODE_FILTER, flags, &raw const program as usize) }?;
     Ok(answer as u32)
+}
+
+/// The same with `NEW_LISTENER` among the flags. ENOTTY if the answer is no listener, which an older filter can bring
+/// about.
+#[cfg(feature = "std")]
+#[allow(clippy::cast_possible_wrap)] // A descriptor.
+pub(super) fn seccomp_new_listener(insns: &[Insn], flags: u32) -> Answer<std::os::fd::OwnedFd> {
+    use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+    let number = seccomp_set_filter(insns, flags)? as i32;
+    // SAFETY: a number that the kernel gives is never -1; it is only asked what it is.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    if !super::notify::is_listener(borrowed) {
+        return Err(libc::ENOTTY);
+    }
+    // SAFETY: the call above has just made it, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// The way of kernels before 3.17.
@@ -144,7 +163,7 @@ pub(super) fn uname() -> Answer<Uname> {
     // SAFETY: a struct of byte arrays; all zero is a value.
     let mut names: libc::utsname = unsafe { core::mem::zeroed() };
     // SAFETY: the kernel writes exactly this struct, which lives until the call is over.
-    unsafe { entry::call(libc::SYS_uname, [&raw mut names as usize, 0, 0, 0, 0]) }?;
+    unsafe { call(libc::SYS_uname, [&raw mut names as usize, 0, 0, 0, 0, 0]) }?;
     // `c_char` is signed on some machines.
     #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
     let bytes = |field: [libc::c_char; 65]| field.map(|c| c as u8);
@@ -155,7 +174,7 @@ pub(super) fn uname() -> Answer<Uname> {
 /// `pointer` must suit the operation.
 unsafe fn seccomp(operation: c_uint, flags: u32, pointer: usize) -> Answer<usize> {
     // SAFETY: the caller vouches for the pointer.
-    unsafe { entry::call(libc::SYS_seccomp, [operation as usize, flags as usize, pointer, 0, 0]) }
+    unsafe { call(libc::SYS_seccomp, [operation as usize, flags as usize, pointer, 0, 0, 0]) }
 }
 
 /// # Safety
@@ -163,7 +182,7 @@ unsafe fn seccomp(operation: c_uint, flags: u32, pointer: usize) -> Answer<usize
 #[allow(clippy::cast_sign_loss)] // The options are small positive numbers.
 unsafe fn prctl(option: c_int, a: usize, b: usize) -> Answer<usize> {
     // SAFETY: the caller vouches for the arguments.
-    unsafe { entry::call(libc::SYS_prctl, [option as usize, a, b, 0, 0]) }
+    unsafe { call(libc::SYS_prctl, [option as usize, a, b, 0, 0, 0]) }
 }
 
 /// The kernel's view of a program. `struct sock_filter` of `libc` has the layout that `Insn` asserts.

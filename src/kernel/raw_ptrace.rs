@@ -3,7 +3,7 @@
 //! Safety: no request here changes memory or registers of the traced thread. The kernel writes to buffers of this
 //! process only: values that outlive the call and are as large as the most that it ever writes. Each block says so.
 
-use super::{Answer, c_int, entry};
+use super::{Answer, c_int, call};
 use crate::bpf::{Insn, MAX_INSNS};
 
 // `sys/ptrace.h` and `linux/ptrace.h`; the C libraries do not agree on the types of these.
@@ -21,7 +21,7 @@ pub(in crate::kernel) const FLAG_LOG: u64 = super::FilterFlag::Log.bit() as u64;
 /// `data` must suit the request.
 unsafe fn request(request: usize, pid: u32, address: usize, data: usize) -> Answer<usize> {
     // SAFETY: the caller vouches for the pointer.
-    unsafe { entry::call(libc::SYS_ptrace, [request, pid as usize, address, data, 0]) }
+    unsafe { call(libc::SYS_ptrace, [request, pid as usize, address, data, 0, 0]) }
 }
 
 /// Attaches without stopping.
@@ -52,7 +52,7 @@ pub(in crate::kernel) fn stopped(pid: u32) -> Answer<Option<c_int>> {
     let options = usize::try_from(options).map_err(|_| libc::EINVAL)?;
     let which = libc::P_PID as usize;
     // SAFETY: the kernel writes exactly this struct, which lives until the call is over, and nothing to a null pointer.
-    unsafe { entry::call(libc::SYS_waitid, [which, pid as usize, &raw mut info as usize, options, 0]) }?;
+    unsafe { call(libc::SYS_waitid, [which, pid as usize, &raw mut info as usize, options, 0, 0]) }?;
     match info.si_code {
         // Nothing has happened: the struct is still zero.
         0 => Ok(None),

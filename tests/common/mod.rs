@@ -14,6 +14,7 @@
 
 pub mod calls;
 pub mod judge;
+pub mod supervision;
 #[cfg(target_arch = "x86_64")]
 pub mod tracer;
 
