@@ -5,9 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests fail as tests do.
 
 use callsieve::arch::{Arch, KernelVersion};
-use callsieve::policy::{Policy, Target};
+use callsieve::bpf::Action;
+use callsieve::policy::{Policy, Target, Unlisted};
 use callsieve::profile::Profile;
-use callsieve::{Compiler, check};
+use callsieve::{Compiler, Filter, check};
 use std::path::PathBuf;
 
 #[path = "../benches/policies/mod.rs"]
@@ -64,4 +65,31 @@ fn benchmark_policies() {
         let (profile, target) = policies::load(text).unwrap();
         golden(name, &profile.resolve(&target).unwrap());
     }
+}
+
+/// ENOSYS for calls newer than a kernel is more intervals of numbers without a rule, and no step for a call that is
+/// listed.
+#[test]
+fn enosys_for_newer_calls_costs_listed_ones_nothing() {
+    let (_, p1) = policies::ALL[0];
+    let (profile, target) = policies::load(p1).unwrap();
+    let newer_than = KernelVersion::new(6, 12);
+    let plain = profile.resolve(&target).unwrap();
+    let with = profile.resolve(&target.unlisted(Unlisted::Enosys { newer_than })).unwrap();
+    golden("p1-enosys-6.12", &with);
+    let compiled = |policy| Compiler::new().compile(policy).unwrap();
+    let (before, after) = (compiled(&plain), compiled(&with));
+    let (short, long) = (before.program().as_insns().len(), after.program().as_insns().len());
+    assert!(long <= short + 6, "{long} instructions, {short} without");
+    let mut more = Vec::new();
+    for call in check::boundary_calls(&plain) {
+        let listed = plain.decide(&call) == Action::Allow;
+        let steps = |filter: &Filter| check::simulate(filter.program(), &call, filter.endian()).steps;
+        let (then, now) = (steps(&before), steps(&after));
+        if listed && now > then && call.args == [0; 6] {
+            more.push((call.nr, then, now));
+        }
+    }
+    // A single call whose neighbours on both sides are now of different kinds.
+    assert_eq!(more, [(424, 12, 13)]);
 }

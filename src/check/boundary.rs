@@ -2,7 +2,7 @@
 
 use crate::arch::Arch;
 use crate::bpf::SyscallData;
-use crate::policy::{Condition, Gate, Policy, Rule, Test};
+use crate::policy::{Condition, Gate, Policy, Rule, Section, Test};
 use crate::profile::Width;
 use alloc::vec::Vec;
 
@@ -50,8 +50,10 @@ pub fn boundary_calls(policy: &Policy) -> Vec<SyscallData> {
 fn boundary_numbers(policy: &Policy, token: u32) -> Vec<u32> {
     let ends = [0, 0x3fff_ffff, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, 0xbfff_ffff, 0xc000_0000, 0xffff_fffe];
     let sections = policy.sections.iter().filter(|section| section.arch.audit() == token);
-    let known = sections.flat_map(|section| section.calls.keys());
-    let mut numbers: Vec<u32> = known.flat_map(|&nr| [nr.saturating_sub(1), nr, nr.saturating_add(1)]).collect();
+    let unlisted =
+        |section: &Section| section.unlisted.iter().flat_map(|span| [span.first, span.last]).collect::<Vec<_>>();
+    let known = sections.flat_map(|section| section.calls.keys().copied().chain(unlisted(section)));
+    let mut numbers: Vec<u32> = known.flat_map(|nr| [nr.saturating_sub(1), nr, nr.saturating_add(1)]).collect();
     numbers.extend(ends);
     numbers.push(u32::MAX);
     numbers.sort_unstable();

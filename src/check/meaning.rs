@@ -57,20 +57,33 @@ fn calls<'a>(
     last: &mut Last<'a>,
 ) -> Result<(), Exhausted> {
     let default = leaf(bdd, section.default)?;
-    starts.push((first, default));
-    for (&nr, rules) in section.calls.range(first..=end) {
-        let rules = &**rules;
+    for nr in changes(section, first, end) {
+        let Some(rules) = section.calls.get(&nr).map(|rules| &**rules) else {
+            starts.push((nr, leaf(bdd, section.fallback(nr))?));
+            continue;
+        };
         let answer = match last {
             Last(Some((seen_default, seen, answer))) if *seen_default == default && alike(seen, rules) => *answer,
             _ => decision(bdd, rules, default)?,
         };
         *last = Last(Some((default, rules, answer)));
         starts.push((nr, answer));
-        if let Some(next) = nr.checked_add(1) {
-            starts.push((next, default));
-        }
     }
     Ok(())
+}
+
+/// The numbers from `first` to `end` at which the answer may be another one than before.
+fn changes(section: &Section, first: u32, end: u32) -> Vec<u32> {
+    let mut numbers = alloc::vec![first];
+    let spans = section.unlisted.iter().flat_map(|span| [Some(span.first), span.last.checked_add(1)]);
+    numbers.extend(spans.flatten().filter(|nr| (first..=end).contains(nr)));
+    for (&nr, _) in section.calls.range(first..=end) {
+        numbers.push(nr);
+        numbers.extend(nr.checked_add(1).filter(|nr| *nr <= end));
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
 /// The rules of the number before, with the default they fall back to and the function that they gave.

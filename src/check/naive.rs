@@ -19,7 +19,7 @@ pub(crate) fn rule(conditions: &[Condition]) -> Rule {
 pub(crate) fn policy(arch: Arch, calls: &[(u32, Vec<Rule>)]) -> Policy {
     let calls = calls.iter().map(|(nr, rules)| (*nr, rules.as_slice().into())).collect();
     Policy {
-        sections: vec![Section { arch, default: Action::Errno(1), calls }],
+        sections: vec![Section { arch, default: Action::Errno(1), unlisted: vec![], calls }],
         bad_arch: Action::KillProcess,
         unlisted_x32: Action::Trap(0),
         diagnostics: Diagnostics::new(),
@@ -80,6 +80,12 @@ impl Naive {
             self.between(start, last, next);
             self.rules(rules);
             self.ret(section.default);
+            self.place(next);
+        }
+        for span in &section.unlisted {
+            let next = self.label();
+            self.between(span.first, span.last, next);
+            self.ret(span.action);
             self.place(next);
         }
         self.ret(section.default);

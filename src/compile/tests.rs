@@ -106,7 +106,12 @@ proptest! {
 
 /// A policy for x86_64 with rules for one call.
 fn one_call(nr: u32, rules: Vec<Rule>) -> Policy {
-    let section = Section { arch: Arch::X86_64, default: Action::Errno(1), calls: [(nr, rules.into())].into() };
+    let section = Section {
+        arch: Arch::X86_64,
+        default: Action::Errno(1),
+        unlisted: Vec::new(),
+        calls: [(nr, rules.into())].into(),
+    };
     Policy {
         sections: Vec::from([section]),
         bad_arch: Action::KillProcess,

@@ -2,7 +2,7 @@
 
 use crate::arch::Arch;
 use crate::bpf::Action;
-use crate::policy::{Condition, InstallOptions, Policy, Rule, Section, Source, Test};
+use crate::policy::{Condition, InstallOptions, Policy, Rule, Section, Source, Span, Test};
 use crate::profile::{Diagnostics, Width};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -90,7 +90,21 @@ fn section(u: &mut Unstructured<'_>, arch: Arch) -> Result<Section> {
             calls.insert(nr, rules.clone());
         }
     }
-    Ok(Section { arch, default: action(u)?, calls })
+    Ok(Section { arch, default: action(u)?, unlisted: unlisted(u, arch)?, calls })
+}
+
+/// Mostly none.
+fn unlisted(u: &mut Unstructured<'_>, arch: Arch) -> Result<Vec<Span>> {
+    let (mut spans, mut next) = (Vec::new(), 0);
+    for _ in 0..u.int_in_range(0..=5_u8)?.saturating_sub(2) {
+        let first = number(u, arch)?.max(next);
+        let length = if u.ratio(1, 3)? { u.arbitrary()? } else { u.int_in_range(0..=200)? };
+        let last = first.saturating_add(length);
+        spans.push(Span { first, last, action: action(u)? });
+        let Some(behind) = last.checked_add(1) else { break };
+        next = behind;
+    }
+    Ok(spans)
 }
 
 fn number(u: &mut Unstructured<'_>, arch: Arch) -> Result<u32> {

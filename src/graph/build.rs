@@ -98,15 +98,25 @@ impl Builder {
     }
 
     fn span(&mut self, span: Span<'_>, pieces: &mut Vec<Piece>) {
-        let rest = self.graph.ret(span.rest);
-        pieces.push(Piece { start: span.first, to: rest });
-        let Some(section) = span.section else { return };
-        for (&nr, rules) in section.calls.range(span.first..=span.last) {
-            let to = self.call(rules, section.default);
-            put(pieces, nr, to, rest);
+        let mut starts = BTreeMap::from([(span.first, self.graph.ret(span.rest))]);
+        if let Some(section) = span.section {
+            starts.insert(span.first, self.graph.ret(section.fallback(span.first)));
+            for unlisted in &section.unlisted {
+                starts.insert(unlisted.first, self.graph.ret(unlisted.action));
+                if let Some(behind) = unlisted.last.checked_add(1) {
+                    starts.insert(behind, self.graph.ret(section.default));
+                }
+            }
+            for (&nr, rules) in section.calls.range(span.first..=span.last) {
+                starts.insert(nr, self.call(rules, section.default));
+                if let Some(behind) = nr.checked_add(1) {
+                    let rest = self.graph.ret(section.fallback(behind));
+                    starts.entry(behind).or_insert(rest);
+                }
+            }
         }
-        // What comes behind the last number belongs to the next span.
-        pieces.pop_if(|piece| span.last.checked_add(1) == Some(piece.start));
+        // What lies outside belongs to the other spans.
+        pieces.extend(starts.range(span.first..=span.last).map(|(&start, &to)| Piece { start, to }));
     }
 
     fn call(&mut self, rules: &[Rule], default: Action) -> NodeId {

@@ -296,7 +296,7 @@ mod tests {
     fn policy(default: Action, install_options: InstallOptions) -> Policy {
         let arch = Arch::X86_64;
         Policy {
-            sections: vec![Section { arch, default, calls: BTreeMap::new() }],
+            sections: vec![Section { arch, default, unlisted: Vec::new(), calls: BTreeMap::new() }],
             bad_arch: Action::KillProcess,
             unlisted_x32: Action::KillProcess,
             diagnostics: Diagnostics::default(),

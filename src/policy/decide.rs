@@ -11,7 +11,8 @@ impl Policy {
     /// What happens to a call.
     ///
     /// The ABI is looked up first: a call of an unlisted one gets the bad-arch action. A number without a rule that
-    /// matches gets the default action. Of the rules that match, those count for which no narrower rule of another
+    /// matches gets the default action, or where it has no rule at all, what the target says
+    /// ([`Unlisted`](super::Unlisted)). Of the rules that match, those count for which no narrower rule of another
     /// action matches as well; if they disagree, the most restrictive one wins.
     pub fn decide(&self, call: &SyscallData) -> Action {
         let section = match self.gate(call.arch, call.nr) {
@@ -19,7 +20,7 @@ impl Policy {
             Gate::Refused(action) => return action,
         };
         let Some(rules) = section.calls.get(&call.nr) else {
-            return section.default;
+            return section.fallback(call.nr);
         };
         Rule::effective(rules, &call.args).unwrap_or(section.default)
     }

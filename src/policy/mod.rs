@@ -18,6 +18,7 @@ mod rules;
 mod settle;
 mod solve;
 mod target;
+mod unlisted;
 mod when;
 
 /// A part of [`Condition`], named here so that the floors above need not look into the profile.
@@ -28,6 +29,8 @@ pub use error::ResolveError;
 pub(crate) use rules::{Condition, Rule, Section, Source, Test};
 pub use rules::{InstallOptions, Policy};
 pub use target::{ArgWidth, Semantics, Target, Unlisted, UnlistedX32};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use unlisted::Span;
 /// Whether an entry counts on a target, for the linter.
 pub(crate) use when::counts;
 

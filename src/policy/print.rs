@@ -52,6 +52,17 @@ impl fmt::Display for Section {
             names.sort_unstable();
             writeln!(f, "  {action}: {}", names.join(" "))?;
         }
+        let mut unlisted: BTreeMap<Action, Vec<String>> = BTreeMap::new();
+        for span in &self.unlisted {
+            unlisted.entry(span.action).or_default().push(alloc::format!(
+                "{}-{}",
+                Number(span.first.into()),
+                Number(span.last.into())
+            ));
+        }
+        for (action, spans) in unlisted {
+            writeln!(f, "  {action} for numbers without a rule in {}", spans.join(", "))?;
+        }
         for (nr, rules) in &self.calls {
             if !matches!(&**rules, [rule] if rule.conditions.is_empty()) {
                 writeln!(f, "  {}", self.name(*nr))?;

@@ -8,7 +8,7 @@ use super::solve::{OutOfWork, Work};
 use super::{
     ArgWidth, InstallOptions, Policy, ResolveError, Rule, Section, Semantics, Source, Target, UnlistedX32, when,
 };
-use super::{arches, arguments};
+use super::{arches, arguments, unlisted};
 use crate::arch::Arch;
 use crate::bpf::Action;
 use crate::profile::{ActionSpec, Code, Dialect, Profile, Severity};
@@ -55,7 +55,9 @@ impl Profile {
         check_actions(self, target, &mut findings);
         let (work, doubts) = (Work::new(), Work::new());
         let mut resolving = Resolving { profile: self, entries: &entries, semantics, typed, findings, work, doubts };
-        let sections = arches.iter().map(|arch| resolving.section(*arch)).collect::<Result<Vec<_>, _>>()?;
+        let resolved = arches.iter().map(|arch| resolving.section(*arch)).collect::<Result<Vec<_>, _>>()?;
+        let (mut sections, named): (Vec<Section>, Vec<Vec<u32>>) = resolved.into_iter().unzip();
+        unlisted::fill(&mut sections, &named, target.unlisted);
         let diagnostics = resolving.findings.finish(&arches);
         if diagnostics.worst() == Some(Severity::Error) {
             return Err(ResolveError::Problems(diagnostics));
@@ -120,7 +122,8 @@ struct Resolving<'p> {
 }
 
 impl<'p> Resolving<'p> {
-    fn section(&mut self, arch: Arch) -> Result<Section, ResolveError> {
+    /// The rules of an ABI, and the numbers that entries name, ascending: some of those have no rule in the end.
+    fn section(&mut self, arch: Arch) -> Result<(Section, Vec<u32>), ResolveError> {
         // With a default action that is an error already, some action must stand in to find the other problems.
         let profile = self.profile;
         let default = self.lowering(arch).action(&profile.default_action, None).unwrap_or(Action::KillProcess);
@@ -154,7 +157,9 @@ impl<'p> Resolving<'p> {
                 calls.push((nr, settled.into()));
             }
         }
-        Ok(Section { arch, default, calls: calls.into_iter().collect() })
+        let mut named: Vec<u32> = written.iter().map(|&(nr, _)| nr).collect();
+        named.dedup();
+        Ok((Section { arch, default, unlisted: Vec::new(), calls: calls.into_iter().collect() }, named))
     }
 
     /// The rules of all entries, and for each number the indexes of its rules: numbers ascending, the rules of each in

@@ -1,5 +1,6 @@
 //! The normal form.
 
+use super::unlisted::Span;
 use crate::arch::Arch;
 use crate::bpf::{Action, Endian};
 use crate::profile::{Diagnostics, Width};
@@ -27,6 +28,8 @@ pub(crate) struct Section {
     pub(crate) arch: Arch,
     /// For every number without a rule that matches.
     pub(crate) default: Action,
+    /// Of numbers that have no rule at all those with another answer; ascending, apart from each other.
+    pub(crate) unlisted: Vec<Span>,
     /// By number as the filter sees it (MIPS base and x32 bit included). Calls with the same rules may share the list.
     pub(crate) calls: BTreeMap<u32, Arc<[Rule]>>,
 }

@@ -34,12 +34,44 @@ pub enum ArgWidth {
 }
 
 /// The answer to numbers that no rule names.
+///
+/// C libraries try newer calls first and fall back to older ones when the answer is ENOSYS; EPERM makes them fail. So a
+/// list of allowed calls needs to tell what is denied from what its author could not know. ENOSYS is the number of the
+/// ABI ([`Errno::enosys`](crate::arch::Errno::enosys)).
+///
+/// ```
+/// use callsieve::arch::{Arch, KernelVersion};
+/// use callsieve::bpf::{Action, SyscallData};
+/// use callsieve::policy::{Target, Unlisted};
+/// use callsieve::profile::Profile;
+///
+/// let newer_than = KernelVersion::new(6, 6);
+/// let target = Target::exactly(&[Arch::X86_64]).unlisted(Unlisted::Enosys { newer_than });
+/// let policy = Profile::new(Action::Errno(1)).allow(["read", "write"]).resolve(&target)?;
+/// let answer = |nr| policy.decide(&SyscallData { nr, arch: Arch::X86_64.audit(), ..SyscallData::default() });
+/// assert_eq!(answer(321), Action::Errno(1)); // bpf, of 3.18
+/// assert_eq!(answer(462), Action::Errno(38)); // mseal, of 6.10
+/// assert_eq!(answer(400), Action::Errno(38)); // no call
+/// assert_eq!(answer(5000), Action::Errno(38)); // no call yet
+/// # Ok::<(), callsieve::policy::ResolveError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unlisted {
     /// The default action.
     #[default]
     Default,
+    /// ENOSYS for calls that came after a kernel release, and for numbers that no kernel has so far; the default action
+    /// for older calls. Calls of which nobody wrote down the release are old, ARM's private calls never count as newer,
+    /// and -1, with which a tracer skips a call, keeps the default action.
+    Enosys {
+        /// The last kernel whose calls are old.
+        newer_than: KernelVersion,
+    },
+    /// Exactly what runc does: ENOSYS for numbers above the highest that any entry of the profile names on the ABI, on
+    /// s390 also for 0, unless the default action is ALLOW, LOG or TRACE. Numbers below it, gaps included, get the
+    /// default action.
+    RuncStub,
 }
 
 /// The answer to x32 numbers where x86_64 is listed and x32 is not.

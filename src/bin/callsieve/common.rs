@@ -4,7 +4,7 @@ use crate::input::{CONTAINER_DEFAULT, Input};
 use crate::outcome::{Failure, complain, count};
 use crate::values::{self, ActionWord, X32Word};
 use callsieve::arch::{Arch, KernelVersion};
-use callsieve::policy::{ArgWidth, Capabilities, Policy, ResolveError, Semantics, Target, UnlistedX32};
+use callsieve::policy::{ArgWidth, Capabilities, Policy, ResolveError, Semantics, Target, Unlisted, UnlistedX32};
 use callsieve::profile::{Diagnostic, Format, Profile, ProfileError, Severity};
 use clap::{Args, ValueEnum};
 
@@ -66,6 +66,13 @@ pub struct TargetOptions {
     /// What rules mean that can match the same call [default: oci for JSON]
     #[arg(long, value_enum, value_name = "MEANING")]
     semantics: Option<Meaning>,
+
+    /// Answer to numbers that no rule names: default, enosys:X.Y, or runc [default: default]
+    ///
+    /// enosys:6.12 gives ENOSYS to calls that came after Linux 6.12, and the default action to older ones. runc gives
+    /// it to numbers above the highest that the profile names, as runc does.
+    #[arg(long, value_name = "ANSWER", value_parser = values::unlisted)]
+    unlisted: Option<Unlisted>,
 
     /// What conditions see of an argument [default: written for JSON, typed for container-default and strict semantics]
     ///
@@ -162,6 +169,9 @@ impl TargetOptions {
                 Meaning::Oci => Semantics::Oci,
                 Meaning::Strict => Semantics::Strict,
             });
+        }
+        if let Some(unlisted) = self.unlisted {
+            target = target.unlisted(unlisted);
         }
         if let Some(width) = self.arg_width {
             target = target.arg_width(match width {

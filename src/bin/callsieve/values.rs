@@ -1,9 +1,9 @@
 //! The words of the command line.
 
 use crate::outcome::Failure;
-use callsieve::arch::{Arch, Errno, UnknownArch};
+use callsieve::arch::{Arch, Errno, KernelVersionError, UnknownArch};
 use callsieve::bpf::Action;
-use callsieve::policy::Capabilities;
+use callsieve::policy::{Capabilities, Unlisted};
 
 /// An action; the number of an error name depends on the ABI.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,21 @@ pub fn action(word: &str) -> Result<ActionWord, String> {
 
 fn bounded(data: &str, max: u16) -> Result<u16, String> {
     data.parse().ok().filter(|&value| value <= max).ok_or_else(|| format!("\"{data}\" is no number from 0 to {max}"))
+}
+
+/// Reads the answer to numbers that no rule names.
+pub fn unlisted(word: &str) -> Result<Unlisted, String> {
+    match word.split_once(':') {
+        None if word == "default" => Ok(Unlisted::Default),
+        None if word == "runc" => Ok(Unlisted::RuncStub),
+        None if word == "enosys" => Err("enosys needs the last kernel whose calls are old, such as enosys:6.12".into()),
+        Some(("enosys", version)) => {
+            let newer_than =
+                version.parse().map_err(|error: KernelVersionError| format!("\"{version}\" is {error}"))?;
+            Ok(Unlisted::Enosys { newer_than })
+        }
+        _ => Err("expected default, enosys:X.Y or runc".into()),
+    }
 }
 
 /// A system call as written: by name or by number.
