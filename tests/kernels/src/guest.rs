@@ -1,0 +1,100 @@
+//! A booted machine: what goes in, what comes out.
+
+use crate::case::Case;
+use crate::initramfs::Archive;
+use crate::machine::{Abi, Machine};
+use crate::run::{Failure, run};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/probe.c");
+/// Seconds that a guest may take.
+const PATIENCE: &str = "420";
+
+/// What a guest printed.
+#[derive(Debug)]
+pub struct Console {
+    text: String,
+}
+
+/// Boots a kernel with the cases of each ABI and waits until it is through.
+pub fn boot(machine: &Machine, kernel: &Path, cases: &[Vec<Case>], store: &Path) -> Result<Console, Failure> {
+    let initramfs = store.join("initramfs").join(machine.name);
+    fs::create_dir_all(store.join("initramfs"))?;
+    fs::create_dir_all(store.join("log"))?;
+    fs::write(&initramfs, archive(machine, cases, store)?)?;
+    let log = store.join("log").join(machine.name);
+    let output = fs::File::create(&log)?;
+    let kernel_args = format!("console={} panic=-1 quiet {}", machine.console, machine.kernel_args);
+    let mut command = Command::new("timeout");
+    command.arg(PATIENCE).args(machine.emulator).args(machine.console_args());
+    command.args(["-nodefaults", "-display", "none", "-monitor", "none", "-no-reboot"]);
+    command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", &kernel_args]);
+    let status = command.stdin(Stdio::null()).stderr(output.try_clone()?).stdout(output).status()?;
+    let text = String::from_utf8_lossy(&fs::read(&log)?).replace(['\r', '\0'], "");
+    if !text.lines().any(|line| line == "END") {
+        return Err(format!("the guest did not finish ({status}); its console is in {}", log.display()).into());
+    }
+    Ok(Console { text })
+}
+
+impl Console {
+    /// The release of the kernel.
+    pub fn release(&self) -> &str {
+        let line = self.text.lines().find_map(|line| line.strip_prefix("BOOT "));
+        line.and_then(|line| line.split(' ').next()).unwrap_or("unknown")
+    }
+
+    /// What the guest saw of each call of an ABI: `looks[case][call]`, empty if it told nothing.
+    pub fn looks<'a>(&'a self, abi: &Abi, cases: &[Case]) -> Vec<Vec<Vec<&'a str>>> {
+        let mut looks: Vec<_> = cases.iter().map(|case| vec![Vec::new(); case.calls.len()]).collect();
+        let begin = format!("ABI {}", abi.arch.short_name());
+        let lines = self.text.lines().skip_while(|line| *line != begin).skip(1);
+        for line in lines.take_while(|line| !line.starts_with("ABI ")) {
+            let mut words = line.split(' ');
+            if words.next() != Some("O") {
+                continue;
+            }
+            let mut number = || words.next()?.parse::<usize>().ok();
+            let place = number().zip(number());
+            if let Some(place) = place.and_then(|(case, call)| looks.get_mut(case)?.get_mut(call)) {
+                *place = words.collect();
+            }
+        }
+        looks
+    }
+}
+
+fn archive(machine: &Machine, cases: &[Vec<Case>], store: &Path) -> Result<Vec<u8>, Failure> {
+    let mut archive = Archive::default();
+    archive.folder("rig");
+    for (abi, cases) in machine.abis.iter().zip(cases) {
+        let folder = format!("rig/{}", abi.arch.short_name());
+        let mut plan = String::new();
+        for (id, case) in cases.iter().enumerate() {
+            let _ = writeln!(plan, "{}", case.plan(id, abi.arch));
+        }
+        archive.folder(&folder);
+        archive.file(&format!("{folder}/probe"), &fs::read(probe(abi, store)?)?);
+        archive.file(&format!("{folder}/plan"), plan.as_bytes());
+    }
+    let native = machine.abis[0].arch.short_name();
+    archive.link("init", &format!("rig/{native}/probe"));
+    Ok(archive.into_bytes())
+}
+
+/// The program that asks, compiled for an ABI.
+fn probe(abi: &Abi, store: &Path) -> Result<PathBuf, Failure> {
+    let program = store.join("probe").join(abi.arch.short_name());
+    let newer = |path: &Path| Ok::<_, Failure>(path.metadata()?.modified()?);
+    if program.is_file() && newer(&program)? > newer(Path::new(PROBE))? {
+        return Ok(program);
+    }
+    fs::create_dir_all(store.join("probe"))?;
+    let [compiler, args @ ..] = abi.compiler else { return Err("no compiler".into()) };
+    let flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread", PROBE, "-o"];
+    run(Command::new(compiler).args(args).args(flags).arg(&program))?;
+    Ok(program)
+}

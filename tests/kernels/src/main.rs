@@ -1,0 +1,132 @@
+//! Boots real kernels of many architectures and asks them whether filters of callsieve do what their policies say.
+//!
+//!     cargo run --release --manifest-path tests/kernels/Cargo.toml              all machines
+//!     cargo run --release --manifest-path tests/kernels/Cargo.toml -- s390x     one of them
+//!
+//! README.md says what it needs and how it asks.
+
+mod case;
+mod cases;
+mod fetch;
+mod guest;
+mod initramfs;
+mod judge;
+mod machine;
+mod run;
+
+use crate::case::Case;
+use crate::machine::Machine;
+use crate::run::Failure;
+use callsieve::arch::Arch;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+const USAGE: &str = "arguments: [--no-skip] [MACHINE...]";
+/// Mismatches that are printed for an ABI.
+const MOST_SHOWN: usize = 20;
+
+/// What was found for one ABI of one machine.
+struct Row {
+    machine: &'static str,
+    release: String,
+    arch: Arch,
+    cases: usize,
+    longest: usize,
+    calls: usize,
+    mismatches: usize,
+    seconds: u64,
+}
+
+fn main() -> ExitCode {
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    let no_skip = names.first().is_some_and(|first| first == "--no-skip");
+    if no_skip {
+        names.remove(0);
+    }
+    let known: Vec<&str> = machine::ALL.iter().map(|machine| machine.name).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        eprintln!("unknown machine {unknown:?}; there are {}; {USAGE}", known.join(", "));
+        return ExitCode::from(2);
+    }
+    let store = std::env::var_os("CALLSIEVE_RIGS").map_or_else(default_store, PathBuf::from);
+    let wanted = |machine: &&Machine| names.is_empty() || names.iter().any(|name| name == machine.name);
+    let (mut rows, mut skipped) = (Vec::new(), Vec::new());
+    for machine in machine::ALL.iter().filter(wanted) {
+        match ask(machine, &store) {
+            Ok(found) => rows.extend(found),
+            Err(reason) => skipped.push((machine.name, reason.to_string())),
+        }
+    }
+    print(&rows);
+    for (name, reason) in &skipped {
+        println!("SKIP {name}: {reason}");
+    }
+    println!("{} machines skipped", skipped.len());
+    let failed = rows.iter().any(|row| row.mismatches > 0 || row.calls < 400) || no_skip && !skipped.is_empty();
+    ExitCode::from(u8::from(failed))
+}
+
+fn default_store() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/rigs")
+}
+
+/// Boots a machine and judges what it says.
+fn ask(machine: &Machine, store: &Path) -> Result<Vec<Row>, Failure> {
+    let kernel = fetch::kernel(machine, store)?;
+    let arches: Vec<Arch> = machine.abis.iter().map(|abi| abi.arch).collect();
+    let cases = arches.iter().map(|&arch| cases::all(arch, &arches)).collect::<Result<Vec<_>, _>>()?;
+    let begin = Instant::now();
+    let console = guest::boot(machine, &kernel, &cases, store)?;
+    let seconds = begin.elapsed().as_secs();
+    let rows = machine.abis.iter().zip(&cases).map(|(abi, cases)| Row {
+        machine: machine.name,
+        release: console.release().to_owned(),
+        arch: abi.arch,
+        cases: cases.len(),
+        longest: cases.iter().map(Case::longest).max().unwrap_or(0),
+        calls: cases.iter().map(|case| case.calls.len()).sum(),
+        mismatches: judge(machine, abi.arch, cases, &console.looks(abi, cases)),
+        seconds,
+    });
+    Ok(rows.collect())
+}
+
+/// Counts the calls that did not go as the policies say, and prints some.
+fn judge(machine: &Machine, arch: Arch, cases: &[Case], looks: &[Vec<Vec<&str>>]) -> usize {
+    let mut mismatches = 0;
+    for (case, looks) in cases.iter().zip(looks) {
+        for (call, looks) in case.calls.iter().zip(looks) {
+            let expected = case.expected(arch, call);
+            if judge::agrees(arch, call, expected, looks) {
+                continue;
+            }
+            mismatches += 1;
+            if mismatches <= MOST_SHOWN {
+                let seen = if looks.is_empty() { "nothing".to_owned() } else { looks.join(" ") };
+                println!("MISMATCH {} {arch} {}: {call:x?}: {expected}, seen {seen}", machine.name, case.name);
+            }
+        }
+    }
+    mismatches
+}
+
+fn print(rows: &[Row]) {
+    println!(
+        "{:9} {:24} {:12} {:>6} {:>7} {:>7} {:>10} {:>5}",
+        "machine", "kernel", "ABI", "cases", "longest", "calls", "mismatches", "s"
+    );
+    for row in rows {
+        println!(
+            "{:9} {:24} {:12} {:>6} {:>7} {:>7} {:>10} {:>5}",
+            row.machine,
+            row.release,
+            row.arch.short_name(),
+            row.cases,
+            row.longest,
+            row.calls,
+            row.mismatches,
+            row.seconds
+        );
+    }
+}
