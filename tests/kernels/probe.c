@@ -10,9 +10,10 @@
 //   P CARRY NR A0 .. A5   a call; CARRY is 1 if it may be carried out
 //   E                     end of the case
 //
-// The answer has a line for each call, `O ID INDEX FIRST [SECOND [THIRD]]` (decimal), of these:
+// The answer has a line for each call, `O ID INDEX` (decimal) and what was seen:
 //
 //   rVALUE                the call came back with this (errors are negative)
+//   cVALUE=LOGGED         it was carried out; `!` instead of `=` if it gave something else than without filters
 //   tSIGNAL,CODE,DATA,ARCH,NR   SIGSYS reached a handler, and what it was told (the last two hexadecimal)
 //   k, K                  the thread was killed, the process was killed by SIGSYS
 //   mDATA                 the tracer was told this
@@ -23,11 +24,14 @@
 // outrank it, or win the tie because they are newer; what is weaker shows as MARK. So no call is carried out, whatever
 // its number. The calls are made in a second thread, so that the death of a thread and of the process differ.
 //
-// Second look, at what was weaker: the base answers TRACE MARK and there is a tracer. It sees MARK for ALLOW and LOG and
-// other data for TRACE; NOTIFY has no listener and comes back with ENOSYS.
+// Second look, at what is weaker and may be carried out: no base, no tracer. The call really runs and is compared with
+// what it gave without a filter, and the kernel's audit log is read for what LOG wrote. NOTIFY and TRACE show as ENOSYS.
 //
-// Third look, at what is weaker and may be carried out: no base, no tracer. The call really runs and is compared with
-// what it gave without a filter (`=` or `!`, `rVALUE=LOGGED`), and the kernel's audit log is read for what LOG wrote.
+// Third look, at what is weaker and was not seen to run: the base answers TRACE MARK and there is a tracer. It sees MARK
+// for ALLOW and LOG and other data for TRACE; NOTIFY has no listener and comes back with ENOSYS.
+//
+// A kernel may be built without the part that writes what LOG logs. `LOGS ABI COUNT` tells what a filter that consists of
+// LOG alone wrote for one call.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -75,8 +79,8 @@ struct call {
 };
 
 struct seen {
-    char kind;              // as in the answer; 0: not looked
-    int same, logged;       // third look: as without a filter; records of the log
+    char kind;              // the letter in the answer; 0: not looked
+    int same, logged;       // second look: as without a filter; records of the log
     int signal, code, data;
     unsigned arch;
     int nr;
@@ -284,13 +288,19 @@ static int trace(pid_t child)
     return 0;
 }
 
-static void second_look(void)
+static int was_not_seen_to_run(int i)
 {
-    look = board->seen[1];
+    const struct seen *s = &board->seen[1][i];
+    return was_weaker(i) && !(s->kind == 'c' && s->same && s->value != -ENOSYS);
+}
+
+static void third_look(void)
+{
+    look = board->seen[2];
     set_base(SECCOMP_RET_TRACE | MARK);
     for (int first = 0; first < calls_len; first++) {
         int status;
-        if (!was_weaker(first))
+        if (!was_not_seen_to_run(first))
             continue;
         pid_t child = start();
         if (!child) {
@@ -298,7 +308,7 @@ static void second_look(void)
             ptrace(PTRACE_TRACEME, 0, 0, 0);
             raise(SIGSTOP);
             install_all(1);
-            make_calls(first, was_weaker);
+            make_calls(first, was_not_seen_to_run);
         }
         waitpid(child, &status, 0);
         ptrace(PTRACE_SETOPTIONS, child, 0, (void *)(long)(PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL));
@@ -364,7 +374,7 @@ static int is_the_one(int i) { return i == the_one; }
 static void carry_out(int (*wanted)(int))
 {
     int status;
-    look = board->seen[2];
+    look = board->seen[1];
     pid_t child = start();
     if (!child) {
         static long long plain[MOST_CALLS];
@@ -376,7 +386,7 @@ static void carry_out(int (*wanted)(int))
             int i = board->current;
             if (wanted(i)) {
                 long long value = make_call(&calls[i]);
-                look[i] = (struct seen){ .kind = 'r', .value = value, .same = value == plain[i] };
+                look[i] = (struct seen){ .kind = 'c', .value = value, .same = value == plain[i] };
             }
         }
         board->done = 1;
@@ -391,7 +401,7 @@ static void carry_out(int (*wanted)(int))
             look[i].logged = logged;
 }
 
-static void third_look(void)
+static void second_look(void)
 {
     for (the_one = 0; the_one < calls_len; the_one++) {
         if (!may_run(the_one))
@@ -402,7 +412,7 @@ static void third_look(void)
     }
 }
 
-static void print_seen(int which, const struct seen *s)
+static void print_seen(const struct seen *s)
 {
     switch (s->kind) {
     case 0:
@@ -418,8 +428,9 @@ static void print_seen(int which, const struct seen *s)
         return;
     case 'r':
         printf(" r%lld", s->value);
-        if (which == 2)
-            printf("%c%d", s->same ? '=' : '!', s->logged);
+        return;
+    case 'c':
+        printf(" c%lld%c%d", s->value, s->same ? '=' : '!', s->logged);
         return;
     default:
         printf(" %c", s->kind);
@@ -439,9 +450,21 @@ static void answer(void)
         if (board->refused)
             printf(" x%d", board->refused);
         for (int which = 0; which < 3 && !board->refused; which++)
-            print_seen(which, &board->seen[which][i]);
+            print_seen(&board->seen[which][i]);
         printf("\n");
     }
+}
+
+// What a filter that consists of LOG alone writes for one call.
+static void try_log(void)
+{
+    insns[0][0] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_LOG);
+    filters[0] = (struct sock_fprog){ .len = 1, .filter = insns[0] };
+    filters_len = calls_len = 1;
+    calls[0] = (struct call){ .carry = 1, .nr = __NR_getppid };
+    board->seen[0][0] = (struct seen){ .kind = 'r', .value = -MARK };
+    carry_out(may_run);
+    printf("LOGS %s %d\n", abi, board->seen[1][0].logged);
 }
 
 static void read_filter(char *text)
@@ -479,6 +502,7 @@ static int run_plan(const char *path)
         printf("BROKEN %s %s\n", abi, strerror(errno));
         return 1;
     }
+    try_log();
     while (fgets(line, sizeof line, plan)) {
         line[strcspn(line, "\n")] = 0;
         if (line[0] == 'C') {

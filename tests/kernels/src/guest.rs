@@ -47,9 +47,15 @@ impl Console {
         line.and_then(|line| line.split(' ').next()).unwrap_or("unknown")
     }
 
-    /// What the guest saw of each call of an ABI: `looks[case][call]`, empty if it told nothing.
-    pub fn looks<'a>(&'a self, abi: &Abi, cases: &[Case]) -> Vec<Vec<Vec<&'a str>>> {
-        let mut looks: Vec<_> = cases.iter().map(|case| vec![Vec::new(); case.calls.len()]).collect();
+    /// Whether the kernel writes what LOG logs, as calls of this ABI show.
+    pub fn logs(&self, abi: &Abi) -> bool {
+        let line = format!("LOGS {} 1", abi.arch.short_name());
+        self.text.lines().any(|other| other == line)
+    }
+
+    /// What the guest saw of each call of an ABI: `seen[case][call]`, empty if it told nothing.
+    pub fn seen<'a>(&'a self, abi: &Abi, cases: &[Case]) -> Vec<Vec<Vec<&'a str>>> {
+        let mut seen: Vec<_> = cases.iter().map(|case| vec![Vec::new(); case.calls.len()]).collect();
         let begin = format!("ABI {}", abi.arch.short_name());
         let lines = self.text.lines().skip_while(|line| *line != begin).skip(1);
         for line in lines.take_while(|line| !line.starts_with("ABI ")) {
@@ -59,11 +65,11 @@ impl Console {
             }
             let mut number = || words.next()?.parse::<usize>().ok();
             let place = number().zip(number());
-            if let Some(place) = place.and_then(|(case, call)| looks.get_mut(case)?.get_mut(call)) {
+            if let Some(place) = place.and_then(|(case, call)| seen.get_mut(case)?.get_mut(call)) {
                 *place = words.collect();
             }
         }
-        looks
+        seen
     }
 }
 

@@ -186,7 +186,8 @@ fn six_arguments(abi: Abi) -> Result<Case, Failure> {
 fn all_six_arguments(abi: Abi) -> Result<Case, Failure> {
     const RIGHT: [u64; 6] = [0, 7, 0xffff_ffff, 0x8000_0000, 0x7fff_ffff, 1];
     let [one, two, ..] = abi.harmless();
-    let all = |test: fn(Operand, u64) -> Arg| (0..6).map(move |index| test(operand(index), RIGHT[index]));
+    let all =
+        |test: fn(Operand, u64) -> Arg| -> [Arg; 6] { std::array::from_fn(|index| test(operand(index), RIGHT[index])) };
     let profile =
         Profile::new(DENIED).allow_if((abi.arch, one), all(Operand::eq)).allow_if((abi.arch, two), all(Operand::le));
     let mut calls = Vec::new();

@@ -35,7 +35,13 @@ fn odd_numbers(abi: Abi) -> Vec<u32> {
 fn beyond(abi: Abi, default: Action) -> Result<Case, Failure> {
     let numbers = odd_numbers(abi);
     let mut profile = Profile::new(default);
-    for (data, nr) in (1..).zip(&numbers).step_by(3) {
+    // On x86_64 numbers with bit 30 are those of x32, and the other way round.
+    let own = |nr: &&u32| match abi.arch {
+        Arch::X86_64 => **nr & Arch::X32_BIT == 0 || **nr == u32::MAX,
+        Arch::X32 => **nr & Arch::X32_BIT != 0 && **nr != u32::MAX,
+        _ => true,
+    };
+    for (data, nr) in (1..).zip(numbers.iter().filter(own)).step_by(3) {
         profile = profile.rule(Action::Errno(data), (abi.arch, *nr), []);
     }
     let target = Target::exactly(&[abi.arch]);
