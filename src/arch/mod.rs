@@ -19,6 +19,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod abi;
+mod constants;
 mod errno;
 mod names;
 mod nearest;
@@ -30,6 +31,7 @@ mod table;
 mod version;
 
 pub use abi::Arch;
+pub use constants::ConstantError;
 pub use errno::Errno;
 pub use names::UnknownArch;
 #[cfg(feature = "json")] // Only the JSON front ends ask for it outside of this floor.

@@ -125,17 +125,21 @@ pub(super) fn matches(bdd: &mut Bdd, rules: &[Rule]) -> Result<Vec<Ref>, Exhaust
     rules.iter().map(|rule| all_hold(bdd, rule)).collect()
 }
 
+/// For which calls each rule has a say, of those that match these calls: for those that no narrower one matches.
+pub(super) fn effective(bdd: &mut Bdd, rules: &[Rule], matches: &[Ref]) -> Result<Vec<Ref>, Exhausted> {
+    let has_a_say = |(rule, &own): (&Rule, &Ref)| {
+        rule.narrower.iter().try_fold(own, |region, &narrower| {
+            let beaten = matches.get(narrower).copied().unwrap_or(FALSE);
+            bdd.ite(beaten, FALSE, region)
+        })
+    };
+    rules.iter().zip(matches).map(has_a_say).collect()
+}
+
 /// What rules say that match these calls.
 pub(super) fn combined(bdd: &mut Bdd, rules: &[Rule], matches: &[Ref], default: Ref) -> Result<Ref, Exhausted> {
-    let mut effective = Vec::with_capacity(rules.len());
-    for (rule, &own) in rules.iter().zip(matches) {
-        let mut region = own;
-        for &narrower in &rule.narrower {
-            let beaten = matches.get(narrower).copied().unwrap_or(FALSE);
-            region = bdd.ite(beaten, FALSE, region)?;
-        }
-        effective.push((rule.action, region));
-    }
+    let regions = effective(bdd, rules, matches)?;
+    let mut effective: Vec<_> = rules.iter().map(|rule| rule.action).zip(regions).collect();
     // The most restrictive action is asked last and so comes out on top.
     effective.sort_by_key(|&(action, _)| core::cmp::Reverse(action));
     let mut result = default;
@@ -153,7 +157,8 @@ fn all_hold(bdd: &mut Bdd, rule: &Rule) -> Result<Ref, Exhausted> {
     })
 }
 
-fn holds(bdd: &mut Bdd, condition: &Condition) -> Result<Ref, Exhausted> {
+/// Where a condition holds.
+pub(super) fn holds(bdd: &mut Bdd, condition: &Condition) -> Result<Ref, Exhausted> {
     bdd.step()?;
     let word = match condition.width {
         Width::Bits32 => Word::low_half(condition.arg),

@@ -4,6 +4,8 @@
 //! - [`regions`] writes down what a policy, a program or a stack of programs ([`Subject`]) does, call by call, and
 //!   [`Judge`] tells whether two of them are equal.
 //! - [`diff`] tells exactly what is different between two of them, with example calls.
+//! - [`Explainer`] tells which rule of a profile decides, and which condition of the others failed; [`AuditRecord`] reads
+//!   the kernel's log lines.
 //! - [`disassemble`] makes a program readable.
 //! - [`chart`] draws a picture of what a program decides.
 //! - [`simulate`] runs a program on one call, exactly as the kernel does.
@@ -12,6 +14,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod audit;
 mod bdd;
 mod bits;
 mod boundary;
@@ -20,6 +23,7 @@ mod calls;
 mod chart;
 mod diff;
 mod disassemble;
+mod explain;
 mod judge;
 mod lint;
 mod live;
@@ -39,12 +43,14 @@ mod values;
 mod witness;
 mod words;
 
+pub use audit::{AuditError, AuditRecord};
 pub use boundary::{boundary_arguments, boundary_calls};
 pub use cacheable::{Emulation, NotCacheable, Obstacle, cacheable, emulate};
 pub use calls::CallSet;
 pub use chart::{Chart, ChartError, chart};
 pub use diff::{Change, ChangedCalls, Diff, Direction, diff};
 pub use disassemble::{Listing, disassemble};
+pub use explain::{Admission, ExplainedCondition, ExplainedRule, Explainer, Explanation, Fate, Holds};
 pub use judge::{Equality, Judge, JudgeError, Witness};
 pub use lint::{Linter, lint};
 pub use prove::{Counterexample, Proof, ProveError, Prover, prove};
@@ -53,6 +59,9 @@ pub use simulate::{Outcome, Run, evaluate, simulate};
 pub use subject::Subject;
 pub use values::{Piece, Values};
 
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // A test.
+mod explain_tests;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // A test.
 mod property_tests;

@@ -270,7 +270,8 @@ impl<'a> Cutter<'a> {
         Ok(())
     }
 
-    fn regions(&mut self, function: Ref) -> Result<Vec<Region>, JudgeError> {
+    /// What a function of the words behind the number says, as regions.
+    pub(super) fn regions(&mut self, function: Ref) -> Result<Vec<Region>, JudgeError> {
         let cases = self.cases(function)?;
         Ok(cases.iter().map(|(conditions, raw)| Region { conditions: conditions.clone(), raw: *raw }).collect())
     }

@@ -39,7 +39,7 @@ pub enum Widths {
 }
 
 /// How a profile is read, and for what machine it is resolved.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "How the profile is read, and for which machine")]
 pub struct TargetOptions {
     /// The dialect of the profile
@@ -137,7 +137,7 @@ impl TargetOptions {
             return Err(Trouble::Failure(Failure::new(format!("{} is empty; {PROFILE_IS}", input.name))));
         }
         if input.is_program() {
-            let hint = "callsieve show and simulate take one";
+            let hint = "callsieve show, simulate and diff take one";
             return Err(Trouble::Failure(Failure::new(format!(
                 "{} is no JSON, it looks like a raw filter; {hint}",
                 input.name
@@ -189,6 +189,11 @@ impl TargetOptions {
             });
         }
         Ok(target)
+    }
+
+    /// The same options, and conditions as written if nothing else was asked for: as files are read.
+    pub fn as_files(&self) -> Self {
+        Self { arg_width: self.arg_width.or(Some(Widths::Written)), ..self.clone() }
     }
 
     /// Reads a profile and says what it means on the machine of the options. Findings are only counted, on standard

@@ -5,7 +5,7 @@ use crate::input::CONTAINER_DEFAULT;
 use crate::outcome::{Done, Failure, Outcome, count, wrap};
 
 use crate::simulate::called;
-use crate::subject::Opened;
+use crate::subject::{Opened, What};
 use crate::values;
 use callsieve::arch::Arch;
 use callsieve::bpf::{Action, SyscallData};
@@ -32,7 +32,8 @@ enum Fatal {
 /// other (the same action with another number). Prints nothing if they are equal.
 ///
 /// Answers are compared as the kernel acts on them. If B is container-default, the last line says whether A is stricter
-/// or looser than that.
+/// or looser than that. Beside a JSON file container-default is read as a file is: with conditions as written, see
+/// --arg-width.
 ///
 /// Exit status: 0 equal, or nothing of what --fail-if names; 1 different; 2 unusable input or arguments.
 #[derive(Debug, Args)]
@@ -71,7 +72,7 @@ pub fn execute(options: &Options) -> Outcome {
     if options.old == "-" && options.new == "-" {
         return Err(Failure::new("A and B are both -; only one of them can come on standard input"));
     }
-    let sides = [options.target.open(&options.old)?, options.target.open(&options.new)?];
+    let sides = options.sides()?;
     let equality = if options.bitwise { Equality::Bitwise } else { Equality::Kernel };
     let [old, new] = [&sides[0], &sides[1]].map(Opened::subject);
     let diff = Judge::new().equality(equality).diff(&old, &new);
@@ -87,6 +88,20 @@ pub fn execute(options: &Options) -> Outcome {
     };
     let done = if options.json { Done::json(&to_json(&lines)) } else { Done::text(to_text(&lines, &sides)) };
     Ok(done.found(failed))
+}
+
+impl Options {
+    /// Both sides. A file and container-default are read alike, or every difference would be one of reading.
+    fn sides(&self) -> Result<[Opened; 2], Failure> {
+        let mut sides = [self.target.open(&self.old)?, self.target.open(&self.new)?];
+        let is_file = |side: &Opened| side.name != CONTAINER_DEFAULT && matches!(side.what, What::Policy(_));
+        if sides.iter().any(is_file) {
+            for side in sides.iter_mut().filter(|side| side.name == CONTAINER_DEFAULT) {
+                *side = self.target.as_files().open(CONTAINER_DEFAULT)?;
+            }
+        }
+        Ok(sides)
+    }
 }
 
 /// Names that are shown of the calls that get the default action.

@@ -10,6 +10,7 @@ mod check;
 mod common;
 mod compile;
 mod diff;
+mod explain;
 mod export;
 mod file;
 mod filter;
@@ -70,6 +71,7 @@ enum Command {
     Run(run::Options),
     Show(show::Options),
     Check(check::Options),
+    Explain(explain::Options),
     Simulate(simulate::Options),
     Prove(prove::Options),
     Diff(diff::Options),
@@ -85,6 +87,7 @@ impl Command {
             Self::Run(options) => run::execute(&options),
             Self::Show(options) => show::execute(&options),
             Self::Check(options) => check::execute(&options),
+            Self::Explain(options) => explain::execute(&options),
             Self::Simulate(options) => simulate::execute(&options),
             Self::Prove(options) => prove::execute(&options),
             Self::Diff(options) => diff::execute(&options),
@@ -96,12 +99,12 @@ impl Command {
 fn main() -> ExitCode {
     outcome::finish(match Cli::try_parse() {
         Ok(cli) => cli.command.execute(),
-        Err(error) => explain(&error),
+        Err(error) => complaint(&error),
     })
 }
 
 /// Help and version are results. Everything else that clap says is a message of ours.
-fn explain(error: &clap::Error) -> Outcome {
+fn complaint(error: &clap::Error) -> Outcome {
     let text = error.render().to_string();
     if !error.use_stderr() {
         return Ok(Done::text(text));

@@ -72,7 +72,8 @@ pub fn execute(options: &Options) -> Outcome {
     Ok(done.found(!allowed))
 }
 
-fn number(call: &CallWord, arch: Arch) -> Result<u32, Failure> {
+/// The number of a call on an ABI.
+pub fn number(call: &CallWord, arch: Arch) -> Result<u32, Failure> {
     let name = match call {
         CallWord::Number(number) => return Ok(*number),
         CallWord::Name(name) => name,
@@ -90,18 +91,23 @@ fn registers(args: &[u64], arch: Arch) -> Result<[u64; 6], Failure> {
     if args.len() > registers.len() {
         return Err(Failure::new(format!("{} are given, a system call has at most 6", count(args.len(), "argument"))));
     }
-    for (index, (register, &value)) in registers.iter_mut().zip(args).enumerate() {
-        *register = match (u32::try_from(value), i32::try_from(value.cast_signed())) {
-            _ if arch.has_64bit_args() => value,
-            (Ok(value), _) => value.into(),
-            (_, Ok(negative)) => negative.cast_unsigned().into(),
-            _ => {
-                let text = format!("argument {index} ({value:#x}) does not fit the 32 bits that {arch} has");
-                return Err(Failure::new(text));
-            }
-        };
+    for (index, (slot, &value)) in registers.iter_mut().zip(args).enumerate() {
+        *slot = register(index, value, arch)?;
     }
     Ok(registers)
+}
+
+/// One of them.
+pub fn register(index: usize, value: u64, arch: Arch) -> Result<u64, Failure> {
+    match (u32::try_from(value), i32::try_from(value.cast_signed())) {
+        _ if arch.has_64bit_args() => Ok(value),
+        (Ok(value), _) => Ok(value.into()),
+        (_, Ok(negative)) => Ok(negative.cast_unsigned().into()),
+        _ => {
+            let text = format!("argument {index} ({value:#x}) does not fit the 32 bits that {arch} has");
+            Err(Failure::new(text))
+        }
+    }
 }
 
 fn to_json(arch: Arch, call: &SyscallData, run: &Run) -> serde_json::Value {
