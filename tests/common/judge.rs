@@ -6,10 +6,10 @@
 //! that the death of a thread and of the process differ. One child makes calls until one of them ends it.
 
 use super::calls::{self, Trapped};
-use super::{End, Shared, fork};
+use super::{End, Number, Shared, fork};
 use callsieve::arch::Arch;
 use callsieve::bpf::{Action, Endian, Insn, Program, SyscallData, opcode};
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 /// The base's answer. A tested filter must not use it.
@@ -131,16 +131,16 @@ pub struct Board {
     tid: AtomicU32,
     pub done: AtomicU32,
     pub refused: AtomicU32,
-    pub answers: [AtomicI64; CHUNK],
+    pub answers: [Number; CHUNK],
     /// The kernel's `struct sock_fprog`, at an address that the base filter knows.
-    fprog: [AtomicU64; 2],
+    fprog: [AtomicUsize; 2],
 }
 
 /// Marks an answer as the data of a trap.
 const TRAP: i64 = 1 << 40;
 
 /// Where the signal handler finds the board.
-static BOARD: AtomicU64 = AtomicU64::new(0);
+static BOARD: AtomicUsize = AtomicUsize::new(0);
 
 fn judge(program: &Program, calls: &[(usize, SyscallData)]) -> Vec<Observed> {
     let board: Shared<Board> = unsafe { Shared::new() };
@@ -178,7 +178,7 @@ const THREAD_DIED: i32 = 77;
 /// The first thread of the child: it has no filter and ends the process when the second one is through or dead.
 fn watch(board: &Shared<Board>, program: &Program, calls: &[(usize, SyscallData)], first: usize) {
     calls::on_sigsys(note_trap);
-    BOARD.store(std::ptr::from_ref::<Board>(board) as u64, SeqCst);
+    BOARD.store(std::ptr::from_ref::<Board>(board) as usize, SeqCst);
     let exit = |status| unsafe { libc::_exit(status) };
     std::thread::scope(|scope| {
         scope.spawn(|| work(board, program, calls, first, Action::Errno(MARK)));
@@ -237,7 +237,7 @@ fn make(call: &SyscallData) -> i64 {
 }
 
 extern "C" fn note_trap(_signal: libc::c_int, info: *const libc::siginfo_t, _context: *const libc::c_void) {
-    let board = unsafe { &*(BOARD.load(SeqCst) as usize as *const Board) };
+    let board = unsafe { &*(BOARD.load(SeqCst) as *const Board) };
     let seen = unsafe { Trapped::read(info) };
     board.answers[board.current.load(SeqCst) as usize].store(TRAP | i64::from(seen.data & 0xffff), SeqCst);
     finish(board);

@@ -191,8 +191,25 @@ pub fn only_if(nr: libc::c_long, arg: u8, value: u32, raw: u32) -> Program {
     ])
 }
 
+/// A number that one side writes and the other reads. In halves, since some 32-bit machines have no wider atomics.
+#[repr(C)]
+pub struct Number {
+    halves: [AtomicU32; 2],
+}
+
+impl Number {
+    pub fn store(&self, value: i64, order: Ordering) {
+        self.halves[0].store(value as u32, order);
+        self.halves[1].store((value >> 32) as u32, order);
+    }
+
+    pub fn load(&self, order: Ordering) -> i64 {
+        i64::from(self.halves[0].load(order)) | i64::from(self.halves[1].load(order)) << 32
+    }
+}
+
 /// Numbers shared with children, all 0 at first.
-pub fn shared_numbers<const N: usize>() -> Shared<[std::sync::atomic::AtomicI64; N]> {
+pub fn shared_numbers<const N: usize>() -> Shared<[Number; N]> {
     // Zero is a value of an atomic number.
     unsafe { Shared::new() }
 }
