@@ -7,11 +7,13 @@ use crate::run::{Failure, run};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 const PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/probe.c");
 /// Seconds that a guest may take.
-const PATIENCE: &str = "420";
+const PATIENCE: &str = "600";
+/// How often a guest that does not finish is booted. Emulated clocks and timers go wrong at times on a busy host.
+const ATTEMPTS: usize = 2;
 
 /// What a guest printed.
 #[derive(Debug)]
@@ -26,18 +28,26 @@ pub fn boot(machine: &Machine, kernel: &Path, cases: &[Vec<Case>], store: &Path)
     fs::create_dir_all(store.join("log"))?;
     fs::write(&initramfs, archive(machine, cases, store)?)?;
     let log = store.join("log").join(machine.name);
-    let output = fs::File::create(&log)?;
+    for attempt in 1..=ATTEMPTS {
+        let status = emulate(machine, kernel, &initramfs, &log)?;
+        let text = String::from_utf8_lossy(&fs::read(&log)?).replace(['\r', '\0'], "");
+        if text.lines().any(|line| line == "END") {
+            return Ok(Console { text });
+        }
+        println!("NOTE {}: the guest did not finish, attempt {attempt} of {ATTEMPTS} ({status})", machine.name);
+    }
+    Err(format!("the guest did not finish; its console is in {}", log.display()).into())
+}
+
+/// Runs a guest until it powers off, its console into a file.
+fn emulate(machine: &Machine, kernel: &Path, initramfs: &Path, log: &Path) -> Result<ExitStatus, Failure> {
+    let output = fs::File::create(log)?;
     let kernel_args = format!("console={} panic=-1 quiet {}", machine.console, machine.kernel_args);
     let mut command = Command::new("timeout");
     command.arg(PATIENCE).args(machine.emulator).args(machine.console_args());
     command.args(["-nodefaults", "-display", "none", "-monitor", "none", "-no-reboot"]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", &kernel_args]);
-    let status = command.stdin(Stdio::null()).stderr(output.try_clone()?).stdout(output).status()?;
-    let text = String::from_utf8_lossy(&fs::read(&log)?).replace(['\r', '\0'], "");
-    if !text.lines().any(|line| line == "END") {
-        return Err(format!("the guest did not finish ({status}); its console is in {}", log.display()).into());
-    }
-    Ok(Console { text })
+    Ok(command.stdin(Stdio::null()).stderr(output.try_clone()?).stdout(output).status()?)
 }
 
 impl Console {

@@ -63,7 +63,8 @@ fn main() -> ExitCode {
     for (name, reason) in &skipped {
         println!("SKIP {name}: {reason}");
     }
-    println!("{} machines skipped", skipped.len());
+    let mismatches: usize = rows.iter().map(|row| row.mismatches).sum();
+    println!("{} ABIs, {mismatches} mismatches, {} machines skipped", rows.len(), skipped.len());
     let failed = rows.iter().any(|row| row.mismatches > 0 || row.calls < 400) || no_skip && !skipped.is_empty();
     ExitCode::from(u8::from(failed))
 }
