@@ -34,6 +34,7 @@ fn container_default(c: &mut Criterion) {
     group.bench_function("compile", |b| b.iter(|| Compiler::new().compile(black_box(&policy))));
     group.bench_function("prove", |b| b.iter(|| check::prove(black_box(filter.program()), &policy)));
     group.bench_function("decode and check", |b| b.iter(|| Program::from_bytes(black_box(&bytes), Endian::Little)));
+    group.bench_function("lint", |b| b.iter(|| check::lint(black_box(&profile), &target())));
     group
         .bench_function("disassemble", |b| b.iter(|| check::disassemble(filter.program(), Endian::Little).to_string()));
     group.bench_function("text to filter", |b| {
@@ -53,6 +54,12 @@ fn benchmark_policies(c: &mut Criterion) {
             (*name, profile.resolve(&target).expect("a policy of ours"))
         })
         .collect();
+    let mut group = c.benchmark_group("lint");
+    for (name, text) in &policies::ALL {
+        let (profile, target) = policies::load(text).expect("a policy of ours");
+        group.bench_function(*name, |b| b.iter(|| check::lint(black_box(&profile), &target)));
+    }
+    group.finish();
     for level in [Level::Balanced, Level::Fast] {
         let mut group = c.benchmark_group(format!("compile {level:?}"));
         for (name, policy) in &policies {

@@ -158,6 +158,7 @@ fn every_code_is_found_and_not_found() {
         let mut cases: Vec<Value> = serde_json::from_str(&written).unwrap_or_else(|error| panic!("{code}: {error}"));
         for case in &mut cases {
             let found = of_code(case, code);
+            examples_are_true(case);
             if text(case, "semantics").is_none() {
                 let worst = findings(case).iter().filter(|found| found.code() == code).map(Diagnostic::severity).max();
                 assert!(worst.is_none_or(|worst| worst <= code.severity()), "{code}: {found:?} is above its severity");
@@ -219,4 +220,65 @@ fn findings_are_judged_as_asked() {
     assert_eq!(severity(Linter::new().deny_warnings(), Code::DefaultAllow), Some(Severity::Error));
     // Denied counts more than allowed.
     assert_eq!(severity(Linter::new().allow(unknown).deny(unknown), unknown), Some(Severity::Error));
+}
+
+/// The traps of container defaults that people have fallen into, in profiles that hold the rules in question: denials
+/// that an allowance hides, a socket family that the multiplexer opens again, comparisons wider than an `int`, and rules
+/// that never act.
+#[test]
+fn known_traps_of_container_defaults() {
+    for (file, code, path, example) in [
+        ("docker", Code::Multiplexed, "$.syscalls[0].names[21]", Some("socketcall(0x1) on x86: ALLOW")),
+        ("docker", Code::WideComparison, "$.syscalls[4].args[0]", Some("socket(0x100000026) on x86_64: ALLOW")),
+        ("podman", Code::TwoUnconditional, "$.syscalls[2]", None),
+        ("podman", Code::Multiplexed, "$.syscalls[1].names[21]", Some("socketcall(0x1) on x86: ALLOW")),
+        (
+            "podman",
+            Code::WideComparison,
+            "$.syscalls[5].args[0]",
+            Some("socket(0x100000010, 0x0, 0x9) on x86_64: ALLOW"),
+        ),
+        ("podman", Code::Redundant, "$.syscalls[6]", None),
+        ("podman", Code::DangerousAllow, "$.syscalls[1]", Some("mount() on x86_64: ALLOW")),
+        ("containerd", Code::Shadowed, "$.syscalls[0]", None),
+        ("containerd", Code::Shadowed, "$.syscalls[1]", None),
+        ("containerd", Code::Multiplexed, "$.syscalls[2].names[21]", Some("socketcall(0x1) on x86: ALLOW")),
+        ("containerd", Code::WideComparison, "$.syscalls[5].args[0]", Some("socket(0x100000026) on x86_64: ALLOW")),
+    ] {
+        let text = fs::read_to_string(folder().join("traps").join(file).with_extension("json")).unwrap();
+        let profile = Profile::from_json(&text, Format::Auto).unwrap();
+        let caps = if file == "podman" { Capabilities::podman() } else { Capabilities::docker() };
+        let target = Target::new(Arch::X86_64).capabilities(caps);
+        let found = Linter::new().lint(&profile, &target).unwrap();
+        let here: Vec<&Diagnostic> = found.iter().filter(|one| one.code() == code && one.path() == path).collect();
+        let shown: Vec<Option<String>> = here.iter().map(|one| one.example().map(ToString::to_string)).collect();
+        let expected = example.map(str::to_owned);
+        assert!(shown.contains(&expected), "{file}: {code} at {path}: {shown:?} of {:?}", written_all(&found));
+    }
+}
+
+fn written_all(found: &Diagnostics) -> Vec<String> {
+    found.iter().map(|one| format!("{} {}", one.code(), written(one))).collect()
+}
+
+/// What an example says happens is what the plain meaning says.
+fn examples_are_true(case: &Value) {
+    let Ok(profile) = Profile::from_json(&case["profile"].to_string(), format_of(case)) else { return };
+    let Ok(policy) = profile.resolve(&target(case)) else { return };
+    for example in findings(case).iter().filter_map(Diagnostic::example) {
+        assert_eq!(policy.decide(&example.call), example.action, "{}: {example}", case["about"]);
+    }
+}
+
+/// Our own default has no warning but one that its documentation explains: the multiplexer that carries sockets.
+#[test]
+fn the_container_default_is_clean() {
+    let profile = Profile::container_default().unwrap();
+    for host in Arch::ALL {
+        let found = Linter::new().lint(&profile, &Target::new(host)).unwrap();
+        for one in found.iter().filter(|one| one.severity() > Severity::Note) {
+            assert_eq!(one.code(), Code::Multiplexed, "{host}: {one}");
+            assert!(one.message().starts_with("socketcall"), "{host}: {one}");
+        }
+    }
 }

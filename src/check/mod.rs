@@ -14,6 +14,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod answers;
 mod audit;
 mod bdd;
 mod bits;
@@ -21,8 +22,10 @@ mod boundary;
 mod cacheable;
 mod calls;
 mod chart;
+mod delta;
 mod diff;
 mod disassemble;
+mod expect;
 mod explain;
 mod judge;
 mod lint;
@@ -48,8 +51,10 @@ pub use boundary::{boundary_arguments, boundary_calls};
 pub use cacheable::{Emulation, NotCacheable, Obstacle, cacheable, emulate};
 pub use calls::CallSet;
 pub use chart::{Chart, ChartError, chart};
+pub use delta::{NewCall, kernel_delta};
 pub use diff::{Change, ChangedCalls, Diff, Direction, diff};
 pub use disassemble::{Listing, disassemble};
+pub use expect::{Broken, ExpectError, ExpectErrors, Expectations};
 pub use explain::{Admission, ExplainedCondition, ExplainedRule, Explainer, Explanation, Fate, Holds};
 pub use judge::{Equality, Judge, JudgeError, Witness};
 pub use lint::{Linter, lint};

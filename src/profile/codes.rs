@@ -274,7 +274,8 @@ codes! {
     EpermForNew = "eperm-for-new", Note,
         "C libraries try a new call and fall back to an older one after ENOSYS only. With EPERM, or a kill, programs \
          fail after an update of the image although nothing forbids what they do.",
-        "let the default be ENOSYS (defaultErrnoRet 38), with EPERM for the calls that are denied on purpose";
+        "let the default be ENOSYS (defaultErrnoRet 38), with EPERM for the calls that are denied on purpose; \
+         or compile with --unlisted enosys:X.Y";
     /// io_uring runs although calls are restricted that it can make.
     IoUringBypass = "io-uring-bypass", Warning,
         "Requests in a ring are carried out without asking any filter: files are opened, sockets made and connected, \

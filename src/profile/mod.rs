@@ -28,4 +28,4 @@ pub use diagnostics::{Diagnostic, Diagnostics, Example, Severity};
 #[cfg(feature = "json")]
 pub use error::ProfileError;
 #[cfg(feature = "json")]
-pub use json::Format;
+pub use json::{Format, Position, locate};

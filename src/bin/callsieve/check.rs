@@ -1,12 +1,17 @@
 //! `callsieve check`: what is wrong or doubtful in a profile.
 
-use crate::common::{Source, TargetOptions, Trouble};
+mod delta;
+mod expect;
+mod sarif;
+
+use crate::common::{PROFILE_IS, Source, TargetOptions, Trouble};
+use crate::input::{CONTAINER_DEFAULT, Input};
 use crate::outcome::{Done, Failure, Outcome, UNUSABLE, count};
 use callsieve::check::Linter;
 use callsieve::policy::Target;
-use callsieve::profile::{Code, Diagnostic, Diagnostics, Severity};
+use callsieve::profile::{Code, Diagnostic, Diagnostics, Example, Profile, Severity, locate};
 use callsieve::{CompileError, Compiler};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -30,7 +35,17 @@ Examples:
   callsieve check profile.json --arch aarch64,arm --kernel 5.10
   callsieve check --semantics strict profile.json --json
   callsieve check profile.json --deny warnings --allow eperm-for-new
-  callsieve check --explain mux-bypass")]
+  callsieve check --explain mux-bypass
+  callsieve check profile.json --format sarif > findings.sarif
+  callsieve check profile.json --expect profile.expect
+  callsieve check profile.json --kernel-delta 5.10..6.12
+
+A file for --expect says in each line what is expected of a call, for all arguments that are not given:
+  mount: errno EPERM
+  socket(AF_VSOCK): deny
+  personality(0xffffffff): allow
+  clone(*, 0..4096, ...): allow
+  x86/socketcall: errno ENOSYS")]
 pub struct Options {
     /// JSON file, - for standard input, or container-default
     #[arg(required_unless_present = "explain")]
@@ -49,12 +64,36 @@ pub struct Options {
     #[arg(conflicts_with = "profile")]
     explain: Option<Explain>,
 
+    /// Test the profile: every line of the file says what is expected of a call
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["deny", "allow", "format"])]
+    expect: Option<String>,
+
+    /// Show how the calls are answered that are new in these kernels: later than A and up to B
+    #[arg(long, value_name = "A..B", value_parser = delta::kernels)]
+    #[arg(conflicts_with_all = ["deny", "allow", "format", "expect"])]
+    kernel_delta: Option<delta::Kernels>,
+
+    /// How findings are written
+    #[arg(long, value_enum, default_value_t, conflicts_with = "json")]
+    format: Format,
+
     /// Write JSON
     #[arg(long)]
     json: bool,
 
     #[command(flatten)]
     target: TargetOptions,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For machines, as --json
+    Json,
+    /// SARIF 2.1.0, for code hosts
+    Sarif,
 }
 
 /// What `--explain` without a code stands for.
@@ -88,25 +127,44 @@ pub fn execute(options: &Options) -> Outcome {
     match (options.explain, &options.profile) {
         (Some(Explain::Code(code)), _) => Ok(Done::text(explanation(code))),
         (Some(Explain::All), _) => Ok(Done::text(all_codes())),
-        (None, Some(profile)) => findings(profile, options),
+        (None, Some(profile)) => match (&options.expect, options.kernel_delta) {
+            (Some(file), _) => expect::execute(&options.target.policy(profile)?, file, options.json),
+            (_, Some(kernels)) => delta::execute(&options.target.policy(profile)?, kernels, options.json),
+            (None, None) => findings(profile, options),
+        },
         (None, None) => Err(Failure::new("a profile is missing")),
     }
 }
 
-fn findings(profile: &str, options: &Options) -> Outcome {
-    let source = match options.target.read(profile) {
+fn findings(path: &str, options: &Options) -> Outcome {
+    let (text, read) = if path == CONTAINER_DEFAULT {
+        (Profile::container_default_json().into(), options.target.read(path))
+    } else {
+        let input = Input::read(path, PROFILE_IS)?;
+        (String::from_utf8_lossy(&input.bytes).into_owned(), options.target.parse(&input))
+    };
+    let format = if options.json { Format::Json } else { options.format };
+    let source = match read {
         Ok(source) => source,
         // For a machine the findings of a file that is no profile are a result as well.
-        Err(Trouble::Profile(_, error)) if options.json => {
-            return Ok(Done { status: UNUSABLE, ..Done::json(&to_json(error.diagnostics())) });
+        Err(Trouble::Profile(_, error)) if format != Format::Text => {
+            return Ok(Done { status: UNUSABLE, ..written(path, &text, error.diagnostics(), format) });
         }
         Err(trouble) => return Err(trouble.into()),
     };
     let target = options.target.target()?;
     let found = linter(&source, &target, options).lint(&source.profile, &target);
     let found = found.map_err(|error| Trouble::Resolve(source.name.clone(), error))?;
-    let done = if options.json { Done::json(&to_json(&found)) } else { Done::text(to_text(&source.name, &found)) };
+    let done = written(&source.name, &text, &found, format);
     Ok(done.found(found.worst().is_some_and(|worst| worst > Severity::Note)))
+}
+
+fn written(name: &str, text: &str, found: &Diagnostics, format: Format) -> Done {
+    match format {
+        Format::Text => Done::text(to_text(name, text, found)),
+        Format::Json => Done::json(&to_json(text, found)),
+        Format::Sarif => Done::json(&sarif::log(name, text, found)),
+    }
 }
 
 /// A linter that also knows how long the filter becomes.
@@ -136,35 +194,47 @@ pub fn entry(found: &Diagnostic) -> Value {
         "message": found.message(),
         "instead": found.instead(),
     });
-    if let (Some(example), Some(fields)) = (found.example(), entry.as_object_mut()) {
-        let call = &example.call;
-        let name = example.arch.name(call.nr);
-        let value = json!({
-            "arch": example.arch.to_string(),
-            "number": call.nr,
-            "name": name,
-            "args": call.args,
-            "action": example.action.to_string(),
-        });
-        fields.insert("example".into(), value);
+    if let Some(example) = found.example() {
+        entry["example"] = self::example(example);
     }
     entry
 }
 
-fn to_json(found: &Diagnostics) -> Value {
+/// A call that shows something.
+fn example(example: &Example) -> Value {
+    let call = &example.call;
+    json!({
+        "arch": example.arch.to_string(),
+        "number": call.nr,
+        "name": example.arch.name(call.nr),
+        "args": call.args,
+        "action": example.action.to_string(),
+    })
+}
+
+fn to_json(text: &str, found: &Diagnostics) -> Value {
+    let placed = |found: &Diagnostic| {
+        let mut entry = entry(found);
+        if let Some(place) = locate(text, found.path()) {
+            (entry["line"], entry["column"]) = (place.line.into(), place.column.into());
+        }
+        entry
+    };
     json!({
         "errors": number(found, Severity::Error),
         "warnings": number(found, Severity::Warning),
         "notes": number(found, Severity::Note),
-        "findings": found.iter().map(entry).collect::<Vec<_>>(),
+        "findings": found.iter().map(placed).collect::<Vec<_>>(),
     })
 }
 
-fn to_text(name: &str, found: &Diagnostics) -> String {
+fn to_text(name: &str, source: &str, found: &Diagnostics) -> String {
     let mut text = String::new();
     let mut told = BTreeSet::new();
     for one in found {
-        let _ = writeln!(text, "{}: {} [{}]\n    {}", one.path(), word(one.severity()), one.code(), one.message());
+        let line = locate(source, one.path()).map_or_else(String::new, |place| format!(" (line {})", place.line));
+        let _ =
+            writeln!(text, "{}{line}: {} [{}]\n    {}", one.path(), word(one.severity()), one.code(), one.message());
         if let Some(example) = one.example() {
             let _ = writeln!(text, "    example: {example}");
         }

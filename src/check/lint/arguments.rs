@@ -1,9 +1,9 @@
 //! What conditions look at, by the prototypes of the kernel.
 
-use super::answers::{Args, runs};
 use super::review::{Review, listed};
 use crate::arch::{Arch, ArgPart, ArgType};
 use crate::bpf::Action;
+use crate::check::answers::{Args, runs};
 use crate::check::bdd::{Exhausted, FALSE};
 use crate::profile::{ActionSpec, Call, Code, Diagnostic, Example, Rule, Severity};
 use alloc::format;
@@ -80,7 +80,7 @@ fn clone_order(review: &mut Review<'_>) -> Result<(), Exhausted> {
         let flags = prototype.and_then(|prototype| prototype.args().position(|arg| arg.name() == "clone_flags"));
         let Some(flags) = flags.and_then(|flags| u16::try_from(flags).ok()) else { continue };
         let function = review.answers.of(arch, nr)?;
-        let asks = |argument: u16, answers: &mut super::answers::Answers<'_>| -> Result<bool, Exhausted> {
+        let asks = |argument: u16, answers: &mut crate::check::answers::Answers<'_>| -> Result<bool, Exhausted> {
             let top = argument.saturating_mul(64).saturating_add(64);
             Ok(answers.with_zeros(function, top..top.saturating_add(64))? != function)
         };

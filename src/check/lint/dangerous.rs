@@ -1,8 +1,8 @@
 //! Calls that are a known way out of a sandbox, or much attack surface for little use.
 
-use super::answers::{Reach, runs};
 use super::review::{Review, listed};
 use crate::arch::Arch;
+use crate::check::answers::{Reach, runs};
 use crate::check::bdd::Exhausted;
 use crate::profile::{Code, Diagnostic, Severity};
 use alloc::format;
@@ -36,7 +36,7 @@ const KINDS: &[(&str, &[&str])] = &[
     ("page faults of the kernel that a program delays", &["userfaultfd"]),
     ("much code of the kernel that is seldom needed", &["perf_event_open"]),
     ("files by handle, past the paths of a mount", &["open_by_handle_at"]),
-    ("the hardware", &["iopl", "ioperm", "pciconfig_write", "s390_pci_mmio_write"]),
+    ("the hardware", &["iopl", "ioperm", "pciconfig_write"]),
     ("the clock of the whole system", &["settimeofday", "clock_settime", "clock_settime64", "stime"]),
     ("swap, quotas and accounting", &["swapon", "swapoff", "quotactl", "quotactl_fd", "acct"]),
     ("long obsolete code", &["uselib", "nfsservctl", "_sysctl", "vm86", "vm86old"]),

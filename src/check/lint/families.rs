@@ -1,9 +1,9 @@
 //! Calls that can do what another call does, so that a restriction of one alone is none.
 
-use super::answers::{Reach, runs};
 use super::review::{Review, on};
 use crate::arch::{Arch, Errno};
 use crate::bpf::Action;
+use crate::check::answers::{Reach, runs};
 use crate::check::bdd::Exhausted;
 use crate::profile::{ActionSpec, Code, Diagnostic, Rule, Severity};
 use alloc::format;
@@ -140,7 +140,7 @@ pub(super) fn check(review: &mut Review<'_>) -> Result<(), Exhausted> {
 }
 
 /// Whether the author restricts a call: some entry names it and does not simply let it run.
-fn is_restricted(review: &Review<'_>, call: &str) -> bool {
+pub(super) fn is_restricted(review: &Review<'_>, call: &str) -> bool {
     let runs = |rule: &Rule| matches!(rule.action(), ActionSpec::Action(action) if runs(*action));
     review.naming(call).any(|(rule, _)| !runs(rule) || !rule.args().is_empty())
 }

@@ -4,11 +4,11 @@
 //! for some arguments or for all, whether another call gets around it: each is answered exactly, from the rules as
 //! [`Policy::decide`](crate::policy::Policy::decide) reads them, with a call that shows it where there is one.
 
-mod answers;
 mod arguments;
 mod dangerous;
 mod families;
 mod formats;
+mod mux;
 mod reach;
 mod redundant;
 mod review;
@@ -120,7 +120,7 @@ impl Linter {
                 let text = format!("the rules have too many combinations to look for {what} exactly; not all is told");
                 let place = review.root("");
                 review.report(Severity::Warning, Code::TooLarge, place, text);
-                review.answers = answers::Answers::new(review.policy);
+                review.answers = crate::check::answers::Answers::new(review.policy);
             }
         }
         formats::constants(review);
@@ -150,7 +150,8 @@ impl Linter {
 /// A check, and what it looks for, in words for a message.
 type Check = (&'static str, fn(&mut Review<'_>) -> Result<(), Exhausted>);
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
+    ("what multiplexers open", mux::check),
     ("what conditions look at", arguments::check),
     ("rules without effect", redundant::check),
     ("ways around restrictions", families::check),

@@ -1,9 +1,9 @@
 //! What is open: by default, for other ABIs, through io_uring, and by calls that are a way out.
 
-use super::answers::{Reach, runs};
 use super::review::{Review, listed, on};
 use crate::arch::{Arch, Errno, KernelVersion, Syscall};
 use crate::bpf::{Action, SyscallData};
+use crate::check::answers::{Reach, runs};
 use crate::check::bdd::Exhausted;
 use crate::policy::Gate;
 use crate::profile::{Call, Code, Diagnostic, Example, Severity};
@@ -54,7 +54,9 @@ fn newer(review: &mut Review<'_>) -> Result<(), Exhausted> {
         review.push(Diagnostic::new(Severity::Warning, Code::DefaultAllow, place, text).with_example(example));
         return Ok(());
     }
-    let default = review.policy.sections.first().map(|section| section.default);
+    let section = review.policy.sections.first();
+    // With an answer of its own for what no entry names, the target takes care of it.
+    let default = section.filter(|section| section.unlisted.is_empty()).map(|section| section.default);
     let hides = match default {
         Some(Action::Errno(number)) => number != Errno::enosys(arch).get(),
         Some(action) => matches!(action, Action::KillProcess | Action::KillThread | Action::Trap(_)),

@@ -3,10 +3,10 @@
 //! Each question is whether two functions are the same: what the rules of a call say with a rule and without it. A rule
 //! that matches nothing decides nothing, so "without it" is the same set of rules in which it never matches.
 
-use super::answers::Answers;
 use super::review::{Review, listed, on};
 use crate::arch::Arch;
 use crate::bpf::Action;
+use crate::check::answers::Answers;
 use crate::check::bdd::{BITS, Exhausted, FALSE, Ref, TRUE};
 use crate::check::meaning;
 use crate::policy::Rule;

@@ -1,8 +1,8 @@
 //! What the checks look at, and where they put what they find.
 
-use super::answers::{Answers, Args, Reach, runs};
 use crate::arch::{Arch, Syscall};
 use crate::bpf::{Action, SyscallData};
+use crate::check::answers::{Answers, Args, Reach, runs};
 use crate::check::bdd::Exhausted;
 use crate::policy::{Policy, Target, counts};
 use crate::profile::{ActionSpec, Call, Code, Diagnostic, Dialect, Example, Profile, Rule, Severity};

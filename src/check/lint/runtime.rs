@@ -1,9 +1,9 @@
 //! What programs, container runtimes and supervisors need, and what actions do to them.
 
-use super::answers::Reach;
 use super::review::{Review, listed};
 use crate::arch::Arch;
 use crate::bpf::Action;
+use crate::check::answers::Reach;
 use crate::check::bdd::Exhausted;
 use crate::profile::{ActionSpec, Call, Code, Diagnostic, Flag, Rule, Severity};
 use alloc::format;

@@ -9,11 +9,14 @@ mod entry;
 mod export;
 mod fields;
 mod foreign;
+mod locate;
 mod read;
 mod report;
 mod value;
 mod words;
 mod write;
+
+pub use locate::{Position, locate};
 
 use super::limits::MAX_BYTES;
 use super::{Code, Profile, ProfileError};

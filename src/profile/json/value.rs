@@ -33,6 +33,12 @@ impl<'a> Value<'a> {
         (!object.is_cut).then_some(object.fields)
     }
 
+    /// Where the value begins in the text that it was taken from; `None` of another text.
+    pub(super) fn offset_in(self, text: &str) -> Option<usize> {
+        let offset = self.0.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+        (offset <= text.len()).then_some(offset)
+    }
+
     pub(super) fn is_null(self) -> bool {
         self.0 == "null"
     }

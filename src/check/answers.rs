@@ -3,12 +3,14 @@
 //! The rules of a call become a function of its argument bits, by the same code with which proofs read a policy. Rules
 //! that say the same in other words are the same function.
 
+use super::bdd::{BITS, Bdd, Budget, Exhausted, FALSE, Ref, TRUE};
+use super::judge::JudgeError;
+use super::{meaning, words};
 use crate::arch::Arch;
 use crate::bpf::{Action, SyscallData};
-use crate::check::bdd::{BITS, Bdd, Budget, Exhausted, FALSE, Ref, TRUE};
-use crate::check::{meaning, words};
-use crate::policy::{Gate, Policy, Rule};
-use alloc::collections::BTreeMap;
+use crate::policy::{Gate, Policy};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 /// Argument registers.
 pub(super) type Args = [u64; 6];
@@ -28,7 +30,7 @@ const MAX_STEPS: usize = 4_000_000;
 
 /// The answers of one policy.
 #[derive(Debug)]
-pub(in crate::check) struct Answers<'p> {
+pub(super) struct Answers<'p> {
     policy: &'p Policy,
     pub(super) bdd: Bdd,
     known: BTreeMap<(u32, u32), Ref>,
@@ -40,13 +42,13 @@ pub(super) fn runs(action: Action) -> bool {
 }
 
 impl<'p> Answers<'p> {
-    pub(in crate::check) fn new(policy: &'p Policy) -> Self {
+    pub(super) fn new(policy: &'p Policy) -> Self {
         let budget = Budget { nodes: MAX_NODES, steps: MAX_STEPS };
         Self { policy, bdd: Bdd::new(budget, 0), known: BTreeMap::new() }
     }
 
     /// What happens to a call, as a function of its arguments whose leaves are raw actions.
-    pub(in crate::check) fn of(&mut self, arch: Arch, nr: u32) -> Result<Ref, Exhausted> {
+    pub(super) fn of(&mut self, arch: Arch, nr: u32) -> Result<Ref, Exhausted> {
         let key = (arch.audit(), nr);
         if let Some(&known) = self.known.get(&key) {
             return Ok(known);
@@ -55,8 +57,10 @@ impl<'p> Answers<'p> {
             Gate::Refused(action) => self.bdd.leaf(action.to_raw())?,
             Gate::Section(section) => {
                 let default = self.bdd.leaf(section.default.to_raw())?;
-                let rules: &[Rule] = section.calls.get(&nr).map_or(&[], |rules| rules);
-                meaning::decision(&mut self.bdd, rules, default)?
+                match section.calls.get(&nr) {
+                    Some(rules) => meaning::decision(&mut self.bdd, rules, default)?,
+                    None => self.bdd.leaf(section.fallback(nr).to_raw())?,
+                }
             }
         };
         self.known.insert(key, function);
@@ -64,11 +68,7 @@ impl<'p> Answers<'p> {
     }
 
     /// Where a function has one of these answers.
-    pub(in crate::check) fn where_answer(
-        &mut self,
-        function: Ref,
-        wanted: &dyn Fn(Action) -> bool,
-    ) -> Result<Ref, Exhausted> {
+    pub(super) fn where_answer(&mut self, function: Ref, wanted: &dyn Fn(Action) -> bool) -> Result<Ref, Exhausted> {
         self.select(function, wanted, &mut BTreeMap::new())
     }
 
@@ -126,6 +126,31 @@ impl<'p> Answers<'p> {
         Ok(result)
     }
 
+    /// All actions that a call can get, the most restrictive first.
+    pub(super) fn actions(&mut self, arch: Arch, nr: u32) -> Result<Vec<Action>, Exhausted> {
+        let (mut left, mut seen) = (alloc::vec![self.of(arch, nr)?], BTreeSet::new());
+        let mut actions = BTreeSet::new();
+        while let Some(function) = left.pop() {
+            if !seen.insert(function) {
+                continue;
+            }
+            self.bdd.step()?;
+            let bit = self.bdd.first_bit(function);
+            if bit >= BITS {
+                actions.insert(Action::as_kernel(self.bdd.number(function)));
+            } else {
+                let (zero, one) = self.bdd.halves(function, bit);
+                left.extend([zero, one]);
+            }
+        }
+        Ok(actions.into_iter().collect())
+    }
+
+    /// The error for callers outside when the budget is used up.
+    pub(super) const fn too_large() -> JudgeError {
+        JudgeError::TooLarge { max_nodes: MAX_NODES }
+    }
+
     /// For how many arguments a call has one of these answers.
     pub(super) fn reach(&mut self, arch: Arch, nr: u32, wanted: &dyn Fn(Action) -> bool) -> Result<Reach, Exhausted> {
         let function = self.of(arch, nr)?;
@@ -137,7 +162,7 @@ impl<'p> Answers<'p> {
     }
 
     /// Arguments for which a condition holds, with as many bits 0 as possible from the top on; `None` if there are none.
-    pub(in crate::check) fn example(&self, condition: Ref) -> Option<Args> {
+    pub(super) fn example(&self, condition: Ref) -> Option<Args> {
         let mut call = SyscallData::default();
         let mut at = condition;
         if at == FALSE {
@@ -160,12 +185,52 @@ impl<'p> Answers<'p> {
     }
 
     /// The call with these arguments.
-    pub(in crate::check) fn call(arch: Arch, nr: u32, args: Args) -> SyscallData {
+    pub(super) fn call(arch: Arch, nr: u32, args: Args) -> SyscallData {
         SyscallData { nr, arch: arch.audit(), instruction_pointer: 0, args }
     }
 
     /// What happens to it, by the plain meaning.
-    pub(in crate::check) fn decide(&self, call: &SyscallData) -> Action {
+    pub(super) fn decide(&self, call: &SyscallData) -> Action {
         self.policy.decide(call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::KernelVersion;
+    use crate::check::boundary_calls;
+    use crate::check::words::Word;
+    use crate::policy::{Target, Unlisted};
+    use crate::profile::{Profile, arg};
+
+    /// What is asked here is what the plain meaning says, for every number and at the borders of all conditions.
+    #[test]
+    fn answers_are_those_of_the_policy() {
+        let profile = Profile::new(Action::Errno(1))
+            .allow(["read", "mount"])
+            .rule(Action::Trap(3), "socket", [arg::<0>().eq(2)])
+            .allow_if("socket", [arg::<0>().ge(3), arg::<1>().masked_eq(0xf, 2)])
+            .rule(Action::Log, "ioctl", [arg::<1>().as_u32().ne(0x5412)]);
+        let target = Target::exactly(&[Arch::X86_64, Arch::X86]);
+        let newer = Unlisted::Enosys { newer_than: KernelVersion::new(5, 10) };
+        for unlisted in [Unlisted::Default, newer] {
+            let policy = profile.resolve(&target.clone().unlisted(unlisted)).unwrap();
+            let mut answers = Answers::new(&policy);
+            let mut seen = 0;
+            for call in boundary_calls(&policy) {
+                let abi = [Arch::X86_64, Arch::X86].into_iter().find(|arch| arch.audit() == call.arch);
+                let Some(arch) = abi else { continue };
+                let function = answers.of(arch, call.nr).unwrap();
+                let mut at = answers.where_answer(function, &|action| action == policy.decide(&call)).unwrap();
+                for (index, value) in (0u8..).zip(call.args) {
+                    let equals = Word::argument(index).unwrap().equals(&mut answers.bdd, value).unwrap();
+                    at = answers.bdd.and(at, equals).unwrap();
+                }
+                assert_eq!(answers.example(at), Some(call.args), "{call:?}");
+                seen += 1;
+            }
+            assert!(seen > 300, "{seen}");
+        }
     }
 }

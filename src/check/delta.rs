@@ -1,0 +1,65 @@
+//! How the calls that later kernels brought are answered.
+
+use super::answers::Answers;
+use super::bdd::Exhausted;
+use super::judge::JudgeError;
+use crate::arch::{Arch, KernelVersion, Syscall};
+use crate::bpf::Action;
+use crate::policy::Policy;
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
+
+/// A call that some kernel brought, and how a policy answers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NewCall {
+    /// The call.
+    pub call: Syscall,
+    /// The release that introduced it.
+    pub since: KernelVersion,
+    /// For every listed ABI that has the call all actions that it can get, the most restrictive first: one, unless
+    /// arguments matter.
+    pub answers: Vec<(Arch, Vec<Action>)>,
+}
+
+/// How a policy answers the calls that are new in these kernels: later than the first and up to the last. They are in
+/// the order of their release, then of their name.
+///
+/// Calls that none of the policy's ABIs has are left out.
+///
+/// ```
+/// use callsieve::arch::{Arch, KernelVersion};
+/// use callsieve::bpf::Action;
+/// use callsieve::check::kernel_delta;
+/// use callsieve::policy::Target;
+/// use callsieve::profile::Profile;
+///
+/// let policy = Profile::new(Action::Errno(38)).allow("futex_waitv").resolve(&Target::new(Arch::Aarch64))?;
+/// let calls = kernel_delta(&policy, KernelVersion::new(5, 15)..=KernelVersion::new(5, 17))?;
+/// let names: Vec<&str> = calls.iter().map(|new| new.call.name()).collect();
+/// assert_eq!(names, ["futex_waitv", "set_mempolicy_home_node"]);
+/// assert_eq!(calls[0].answers, [(Arch::Aarch64, vec![Action::Allow])]);
+/// assert_eq!(calls[1].answers, [(Arch::Aarch64, vec![Action::Errno(38)])]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`JudgeError::TooLarge`] if rules have too many combinations.
+pub fn kernel_delta(policy: &Policy, kernels: RangeInclusive<KernelVersion>) -> Result<Vec<NewCall>, JudgeError> {
+    let mut answers = Answers::new(policy);
+    let arches: Vec<Arch> = policy.arches().collect();
+    let mut found = Vec::new();
+    for call in Syscall::all() {
+        let Some(since) = call.since().filter(|since| since > kernels.start() && since <= kernels.end()) else {
+            continue;
+        };
+        let here = arches.iter().filter_map(|&arch| Some((arch, call.number(arch)?)));
+        let here: Result<Vec<_>, Exhausted> = here.map(|(arch, nr)| Ok((arch, answers.actions(arch, nr)?))).collect();
+        let here = here.map_err(|Exhausted| Answers::too_large())?;
+        if !here.is_empty() {
+            found.push(NewCall { call, since, answers: here });
+        }
+    }
+    found.sort_by_key(|new| (new.since, new.call.name()));
+    Ok(found)
+}
