@@ -12,6 +12,7 @@
 //! - [`filters_of`] reads the filters of another process back, [`pending_call`] the call that it waits in.
 //! - `Supervised` starts a program whose calls this process answers, and `Install::with_listener` installs a filter with
 //!   a `Listener` by hand; the module `notify` says what a supervisor may rely on.
+//! - [`SigsysHandler`] tells from within a process which call was denied, and which condition failed.
 //! - [`strict_mode`] is the older mode that allows read, write, exit and nothing else.
 //!
 //! With the feature `install` alone everything here is `no_std` and free of allocation.
@@ -43,6 +44,8 @@ mod raw;
 mod readback;
 #[cfg(feature = "std")]
 mod rights;
+#[cfg(feature = "std")]
+mod sigsys;
 mod status;
 #[cfg(feature = "std")]
 mod supervised;
@@ -61,6 +64,8 @@ pub use notify::{
 pub use probe::{Support, action_available, flag_available, probe};
 #[cfg(feature = "std")]
 pub use readback::{ReadBack, ReadBackError, filters_of, pending_call};
+#[cfg(feature = "std")]
+pub use sigsys::{SigsysError, SigsysHandler, SigsysInfo};
 #[cfg(feature = "std")]
 pub use status::status_of;
 pub use status::{Mode, Status, StatusError, status};

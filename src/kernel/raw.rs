@@ -170,6 +170,33 @@ pub(super) fn uname() -> Answer<Uname> {
     Ok(Uname { release: bytes(names.release), machine: bytes(names.machine) })
 }
 
+/// Writes to standard error, without the buffers and locks of a library.
+#[cfg(feature = "std")]
+pub(super) fn write_stderr(bytes: &[u8]) -> Answer<usize> {
+    // SAFETY: the kernel only reads the bytes, which live until the call is over.
+    unsafe { call(libc::SYS_write, [2, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0]) }
+}
+
+/// Sends a signal to the calling thread.
+#[cfg(feature = "std")]
+#[allow(clippy::cast_sign_loss)] // Signals are positive.
+pub(super) fn raise_for_thread(signal: c_int) -> Answer<()> {
+    // SAFETY: plain numbers.
+    unsafe {
+        let process = call(libc::SYS_getpid, [0; 6])?;
+        let thread = call(libc::SYS_gettid, [0; 6])?;
+        call(libc::SYS_tgkill, [process, thread, signal as usize, 0, 0, 0]).map(drop)
+    }
+}
+
+/// Ends the process at once. Returns only if a filter denies it.
+#[cfg(feature = "std")]
+#[allow(clippy::cast_sign_loss)] // Exit statuses are small positive numbers.
+pub(super) fn exit_group(status: c_int) -> Answer<()> {
+    // SAFETY: plain numbers; nothing of this process runs afterwards.
+    unsafe { call(libc::SYS_exit_group, [status as usize, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
 /// # Safety
 /// `pointer` must suit the operation.
 unsafe fn seccomp(operation: c_uint, flags: u32, pointer: usize) -> Answer<usize> {

@@ -4,6 +4,8 @@ use crate::common::TargetOptions;
 use crate::input::CONTAINER_DEFAULT;
 use crate::outcome::{Done, Failure, Outcome, count, wrap};
 
+#[cfg(target_os = "linux")]
+use crate::process::ProcessOptions;
 use crate::simulate::called;
 use crate::subject::{Opened, What};
 use crate::values;
@@ -42,7 +44,9 @@ Examples:
   callsieve diff old.json new.json
   callsieve diff old.json new.json --fail-if looser        for CI: only what lets more pass
   callsieve diff profile.json container-default            stricter or looser than the default?
-  callsieve diff profile.json filter.bpf --arch s390x")]
+  callsieve diff profile.json filter.bpf --arch s390x
+  callsieve diff --pid 1234 profile.json                   does the process have the filters that it should have?
+  callsieve diff pid:1234 container:web                    a process or container may also stand for A and B")]
 pub struct Options {
     /// JSON file, - for standard input, container-default, or a raw filter
     #[arg(value_name = "A")]
@@ -50,7 +54,9 @@ pub struct Options {
 
     /// The same, to compare with
     #[arg(value_name = "B")]
-    new: String,
+    #[cfg_attr(target_os = "linux", arg(required_unless_present_any = ["pid", "container"], conflicts_with_all = ["pid", "container"]))]
+    #[cfg_attr(not(target_os = "linux"), arg(required = true))]
+    new: Option<String>,
 
     /// The differences that give exit status 1
     #[arg(long, value_enum, value_name = "DIRECTION", default_value = "any")]
@@ -64,12 +70,26 @@ pub struct Options {
     #[arg(long)]
     json: bool,
 
+    #[cfg(target_os = "linux")]
+    #[command(flatten)]
+    process: ProcessOptions,
+
     #[command(flatten)]
     target: TargetOptions,
 }
 
+/// A and B; a process takes the place of A.
+fn open(options: &Options) -> Result<[Opened; 2], Failure> {
+    #[cfg(target_os = "linux")]
+    if let Some(process) = options.process.read()? {
+        return Ok([options.target.process(&process)?, options.target.open(&options.old)?]);
+    }
+    let new = options.new.as_deref().unwrap_or_default();
+    Ok([options.target.open(&options.old)?, options.target.open(new)?])
+}
+
 pub fn execute(options: &Options) -> Outcome {
-    if options.old == "-" && options.new == "-" {
+    if options.old == "-" && options.new.as_deref() == Some("-") {
         return Err(Failure::new("A and B are both -; only one of them can come on standard input"));
     }
     let sides = options.sides()?;
@@ -93,7 +113,7 @@ pub fn execute(options: &Options) -> Outcome {
 impl Options {
     /// Both sides. A file and container-default are read alike, or every difference would be one of reading.
     fn sides(&self) -> Result<[Opened; 2], Failure> {
-        let mut sides = [self.target.open(&self.old)?, self.target.open(&self.new)?];
+        let mut sides = open(self)?;
         let is_file = |side: &Opened| side.name != CONTAINER_DEFAULT && matches!(side.what, What::Policy(_));
         if sides.iter().any(is_file) {
             for side in sides.iter_mut().filter(|side| side.name == CONTAINER_DEFAULT) {

@@ -1,7 +1,7 @@
 //! Filters: compiled from a profile, or read from a file.
 
 use crate::common::TargetOptions;
-use crate::outcome::{Failure, reason};
+use crate::outcome::{Failure, count, reason};
 use crate::subject::{self, Opened, What};
 use callsieve::arch::Arch;
 use callsieve::bpf::{Endian, Program};
@@ -73,6 +73,15 @@ impl FilterOptions {
                 Ok(Subject { name, program, arches, endian, policy: Some(*policy) })
             }
             What::Program(program) => Ok(Subject { name, program, arches, endian, policy: None }),
+            What::Stack(programs) => match <[Program; 1]>::try_from(programs) {
+                Ok([program]) => Ok(Subject { name, program, arches, endian, policy: None }),
+                Err(programs) => {
+                    let has = count(programs.len(), "filter");
+                    Err(Failure::new(format!(
+                        "{name} has {has}, and one is expected here; show and diff take all of them"
+                    )))
+                }
+            },
         }
     }
 }

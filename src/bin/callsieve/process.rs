@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "A living process instead of a file (needs root)")]
 pub struct ProcessOptions {
-    /// All filters of this process, or of the thread with this id
+    /// The filters of this process, or of the thread with this id
     #[arg(long, value_name = "PID", conflicts_with = "container", value_parser = clap::value_parser!(u32).range(1..))]
     pub pid: Option<u32>,
 
@@ -45,6 +45,16 @@ impl ProcessOptions {
 }
 
 impl Process {
+    /// The process that a word such as `pid:1234` or `container:web` names, where a profile or file could stand too.
+    pub fn named(word: &str) -> Result<Option<Self>, Failure> {
+        if let Some(name) = word.strip_prefix("container:") {
+            return Self::of_container(name).map(Some);
+        }
+        let Some(pid) = word.strip_prefix("pid:") else { return Ok(None) };
+        let pid = pid.parse().map_err(|_| Failure::new(format!("\"{word}\": a number is expected behind pid:")))?;
+        Self::read(pid).map(Some)
+    }
+
     /// Reads all filters of a process.
     pub fn read(pid: u32) -> Result<Self, Failure> {
         let filters = filters_of(pid).map_err(|error| Failure::new(error.to_string()))?;

@@ -3,6 +3,8 @@
 use crate::common::{Source, TargetOptions};
 use crate::input::{CONTAINER_DEFAULT, Input};
 use crate::outcome::{Failure, complain};
+#[cfg(target_os = "linux")]
+use crate::process::Process;
 use crate::values;
 use callsieve::arch::Arch;
 use callsieve::bpf::{Endian, Program, VerifyError, opcode};
@@ -28,6 +30,8 @@ pub struct Opened {
 pub enum What {
     Policy(Box<Policy>),
     Program(Program),
+    /// All filters of a process, the oldest first.
+    Stack(Vec<Program>),
 }
 
 impl Opened {
@@ -36,6 +40,7 @@ impl Opened {
         match &self.what {
             What::Policy(policy) => check::Subject::policy(policy),
             What::Program(program) => check::Subject::program(program, self.endian),
+            What::Stack(programs) => check::Subject::stack(programs, self.endian),
         }
     }
 }
@@ -46,6 +51,10 @@ impl TargetOptions {
         if path == CONTAINER_DEFAULT {
             return self.resolved(&self.read(path)?);
         }
+        #[cfg(target_os = "linux")]
+        if let Some(process) = Process::named(path)? {
+            return self.process(&process);
+        }
         let input = Input::read(path, EITHER_IS)?;
         if input.bytes.is_empty() {
             return Err(Failure::new(format!("{} is empty; {EITHER_IS}", input.name)));
@@ -54,6 +63,16 @@ impl TargetOptions {
             return self.raw(input);
         }
         self.resolved(&self.parse(&input)?)
+    }
+
+    #[cfg(target_os = "linux")]
+    pub fn process(&self, process: &Process) -> Result<Opened, Failure> {
+        let arches = match self.arches() {
+            [] => process.arches()?,
+            arches => arches.to_vec(),
+        };
+        let what = What::Stack(process.programs());
+        Ok(Opened { name: process.name.clone(), arches, endian: Endian::NATIVE, what })
     }
 
     fn resolved(&self, source: &Source) -> Result<Opened, Failure> {
