@@ -43,6 +43,13 @@ fn container_default(c: &mut Criterion) {
             Compiler::new().compile(&profile.resolve(&target()).ok()?).ok()
         });
     });
+    let subject = check::Subject::policy(&policy);
+    let program = check::Subject::program(filter.program(), Endian::Little);
+    group.bench_function("regions", |b| b.iter(|| check::regions(black_box(&subject))));
+    group.bench_function("diff", |b| b.iter(|| check::diff(black_box(&subject), &program)));
+    let explainer = check::Explainer::new(&profile, &target()).expect("our own profile");
+    let token = Arch::X86_64.audit();
+    group.bench_function("explain", |b| b.iter(|| black_box(&explainer).explain(token, 41, &[40..=40])));
     group.finish();
 }
 

@@ -37,7 +37,7 @@
 //! - [`profile`]: reading and building profiles, and what is doubtful in them.
 //! - [`policy`]: targets, and the meaning of a profile as a plain function, [`Policy::decide`].
 //! - [`Compiler`], [`Filter`], [`Report`]: programs and their figures.
-//! - [`check`]: proving, simulating and listing any program, whoever made it.
+//! - [`check`]: proving, simulating, comparing, explaining and listing any program, whoever made it.
 //! - `kernel` (Linux, feature `install`): installing filters, probing what the kernel can do.
 //! - `sandbox` (Linux, feature `std`): a program that confines itself, in a few lines.
 //! - [`bpf`] and [`arch`]: instructions and actions; system calls, ABIs and error numbers.
