@@ -14,6 +14,7 @@ mod level;
 mod mix;
 mod promise;
 mod report;
+mod source;
 #[cfg(test)]
 mod tests;
 mod vectors;
@@ -24,6 +25,7 @@ mod weights_file;
 pub use error::{CompileError, Contributor};
 pub use level::Level;
 pub use report::{ArchReport, Report, Uncached};
+pub use source::Source;
 pub use weights::Weights;
 #[cfg(feature = "json")]
 pub use weights_file::WeightsError;

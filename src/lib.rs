@@ -86,7 +86,7 @@ pub mod sandbox;
 #[cfg(feature = "json")]
 pub use compile::WeightsError;
 pub use compile::{
-    ArchReport, CompileError, Compiler, Contributor, Filter, Level, Picture, Report, Stage, Uncached, Weights,
+    ArchReport, CompileError, Compiler, Contributor, Filter, Level, Picture, Report, Source, Stage, Uncached, Weights,
 };
 
 pub use arch::{Arch, sys};

@@ -25,6 +25,7 @@ mod names;
 mod nearest;
 mod prototype;
 mod prototypes;
+mod rust;
 pub mod sys;
 mod syscall;
 mod table;

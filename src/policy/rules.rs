@@ -5,7 +5,7 @@ use crate::arch::Arch;
 use crate::bpf::{Action, Endian};
 use crate::profile::{Diagnostics, Width};
 use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -104,6 +104,13 @@ impl Policy {
     /// What was skipped, shadowed, split or doubtful, reading included.
     pub fn diagnostics(&self) -> &Diagnostics {
         &self.diagnostics
+    }
+
+    /// A number that stands for the meaning, the same on every machine: FNV-1a over the policy as it prints. To see
+    /// whether something compiled is out of date, not to tell friend from foe. Another release may give another number.
+    pub fn digest(&self) -> u64 {
+        let text = self.to_string();
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
     }
 
     /// Flags and listener fields of the profile.

@@ -2,7 +2,7 @@
 
 use crate::check;
 use crate::common::{Source, warnings};
-use crate::export::{Export, c_header, rust_source};
+use crate::export::Export;
 use crate::filter::FilterOptions;
 use crate::outcome::{Done, Failure, Outcome, complain, pretty, reason};
 use crate::{file, stats};
@@ -111,8 +111,8 @@ fn write_filter(options: &Options, filter: &Filter, policy: &Policy, format: For
         Format::Bpf => return filter.to_bytes(),
         Format::Text => disassemble(filter.program(), filter.endian()).with_header(filter.program()).to_string(),
         Format::Json => format!("{}\n", pretty(&to_json(&export, filter, policy))),
-        Format::C => c_header(&export),
-        Format::Rust => rust_source(&export),
+        Format::C => filter.to_c(),
+        Format::Rust => filter.to_rust(),
         Format::Dot => options.filter.compiler().stage(policy, Stage::Code, Picture::Dot),
     };
     text.into_bytes()
