@@ -191,7 +191,10 @@ impl<'a> Source<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, Compiler, Profile, Target};
+    use crate::bpf::Action;
+    use crate::compile::Compiler;
+    use crate::policy::Target;
+    use crate::profile::Profile;
 
     #[test]
     fn names_conditions_and_tests() {

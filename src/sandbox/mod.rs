@@ -16,6 +16,8 @@
 //!   kills the process, or does what [`Sandbox::on_violation`] says.
 //! - [`Sandbox::enter`] compiles, proves and installs the filter for all threads and says what holds ([`Status`]). There is
 //!   no way back.
+//! - A call that is newer than the sets ([`sets::v1::KERNEL`]) gets ENOSYS, as on an older kernel, so that a newer C library
+//!   falls back to calls that are allowed.
 //! - Calls that undo a sandbox need [`Sandbox::allow_dangerous`].
 //!
 //! A filter judges numbers and plain arguments. It cannot see what a pointer points to: for paths there is Landlock, see
@@ -44,7 +46,7 @@ use crate::arch::Arch;
 use crate::bpf::{Action, Program};
 use crate::compile::{Compiler, Filter};
 use crate::kernel::{self, FilterFlag, FilterFlags, Install, Support};
-use crate::policy::{Policy, Semantics, Target};
+use crate::policy::{Policy, Semantics, Target, Unlisted};
 use crate::profile::{ActionSpec, Call, IntoCalls, IntoConditions, Profile};
 use sets::{Answer, Grant};
 use std::borrow::ToOwned;
@@ -149,6 +151,9 @@ impl Sandbox {
     }
 
     /// The rules as a profile for an ABI, to look at, to write as JSON, or to compare.
+    ///
+    /// What a profile cannot say is what the sandbox adds when it is entered: ENOSYS for calls that are newer than
+    /// [`sets::v1::KERNEL`].
     pub fn to_profile(&self, arch: Arch) -> Profile {
         let grants = || self.sets.iter().flat_map(|set| set.grants).filter(|grant| grant.on.has(arch));
         let allows = |call: &str| {
@@ -175,7 +180,10 @@ impl Sandbox {
     /// [`SandboxError::Dangerous`], or [`SandboxError::Resolve`] for unknown names and contradictions.
     pub fn policy(&self, arch: Arch) -> Result<Policy, SandboxError> {
         self.check_danger()?;
-        let target = Target::exactly(&[arch]).kernel(sets::v1::KERNEL).semantics(Semantics::Strict);
+        let target = Target::exactly(&[arch])
+            .kernel(sets::v1::KERNEL)
+            .semantics(Semantics::Strict)
+            .unlisted(Unlisted::Enosys { newer_than: sets::v1::KERNEL });
         Ok(self.to_profile(arch).resolve(&target)?)
     }
 

@@ -76,6 +76,18 @@ fn an_answer_of_a_set_gives_way() {
 }
 
 #[test]
+fn a_call_of_the_future_is_unknown_and_an_old_one_a_violation() {
+    for arch in Arch::ALL {
+        let policy = Sandbox::deny_by_default().allow(v1::RUNTIME).policy(arch).unwrap();
+        let answer = |nr| policy.decide(&SyscallData { nr, arch: arch.audit(), ..SyscallData::default() });
+        let enosys = Action::Errno(crate::arch::Errno::enosys(arch).get());
+        let newest = arch.syscalls().map(|(nr, _)| nr).filter(|nr| nr & 0xf_0000 == 0).max().unwrap();
+        assert_eq!(answer(newest + 1), enosys, "{arch}");
+        assert_eq!(answer(arch.number("mknodat").unwrap()), Action::KillProcess, "{arch}");
+    }
+}
+
+#[test]
 fn threads_but_no_processes() {
     const THREAD_FLAGS: u64 = 0x003d_0f00; // What pthread_create uses.
     for (arch, args) in [(Arch::X86_64, [THREAD_FLAGS, 0]), (Arch::S390x, [0, THREAD_FLAGS])] {

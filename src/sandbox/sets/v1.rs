@@ -11,7 +11,7 @@ use super::{Grant, Set, set};
 use crate::arch::{Arch, KernelVersion};
 use crate::profile::{Operand, arg};
 
-/// Calls that are newer than this release did not exist when the sets were made.
+/// Calls that are newer than this release did not exist when the sets were made. A sandbox answers them with ENOSYS.
 pub const KERNEL: KernelVersion = KernelVersion::new(7, 3);
 
 const fn int<const N: u8>() -> Operand {
