@@ -7,10 +7,10 @@
 mod policies;
 
 use callsieve::arch::{Arch, KernelVersion};
-use callsieve::bpf::{Endian, Program};
-use callsieve::policy::{Policy, Target};
-use callsieve::profile::{Format, Profile};
-use callsieve::{Compiler, Level, check};
+use callsieve::bpf::{Action, Endian, Insn, Program, SyscallData, opcode};
+use callsieve::policy::{Policy, Semantics, Target};
+use callsieve::profile::{Format, Profile, arg};
+use callsieve::{Compiler, Layer, Level, check};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -76,5 +76,50 @@ fn benchmark_policies(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, container_default, benchmark_policies);
+/// What puts profiles and filters together, on profiles as containers have them.
+fn together(c: &mut Criterion) {
+    let oci = || target().semantics(Semantics::Oci);
+    let default = Profile::container_default().expect("our own profile").resolve(&oci()).expect("our own profile");
+    let rules = Profile::new(Action::Errno(1))
+        .allow(["read", "write", "openat", "bpf", "perf_event_open", "exit_group"])
+        .allow_if("clone", [arg::<0>().masked_eq(0x1000_0000, 0x1000_0000)])
+        .rule(Action::Errno(38), "clone3", []);
+    let other = rules.resolve(&oci()).expect("a policy of ours");
+    let both = [default, other];
+    let compiler = Compiler::new();
+    let filters = both.each_ref().map(|policy| compiler.compile(policy).expect("it compiles").into_program());
+    let layers = filters.each_ref().map(Layer::new);
+    let chain = chain(&both[0]);
+
+    let mut group = c.benchmark_group("together");
+    group.bench_function("union", |b| b.iter(|| Policy::union(black_box(&both))));
+    group.bench_function("intersection", |b| b.iter(|| Policy::intersection(black_box(&both))));
+    group.bench_function("union to profile", |b| {
+        b.iter(|| Policy::union(black_box(&both)).ok()?.to_oci_json().ok());
+    });
+    group.bench_function("intersection to filter", |b| {
+        b.iter(|| compiler.compile(&Policy::intersection(black_box(&both)).ok()?).ok());
+    });
+    group.bench_function("fuse", |b| b.iter(|| compiler.fuse(black_box(&layers), &ARCHES)));
+    group.bench_function("recompile our own", |b| b.iter(|| compiler.recompile(black_box(&filters[0]), &ARCHES)));
+    group.bench_function("recompile a chain", |b| b.iter(|| compiler.recompile(black_box(&chain), &ARCHES)));
+    group.finish();
+}
+
+/// A filter as simple generators write them: one comparison after the other.
+fn chain(policy: &Policy) -> Program {
+    let (allow, deny) = (Insn::stmt(opcode::RET_K, Action::Allow.to_raw()), Insn::stmt(opcode::RET_K, 0x0005_0001));
+    let mut insns = vec![Insn::stmt(opcode::LD_W_ABS, 4), Insn::new(opcode::JEQ_K, 1, 0, Arch::X86_64.audit())];
+    insns.extend([deny, Insn::stmt(opcode::LD_W_ABS, 0)]);
+    for (nr, _) in Arch::X86_64.syscalls() {
+        let call = SyscallData { nr, arch: Arch::X86_64.audit(), ..SyscallData::default() };
+        if policy.decide(&call) == Action::Allow {
+            insns.extend([Insn::new(opcode::JEQ_K, 0, 1, nr), allow]);
+        }
+    }
+    insns.push(deny);
+    Program::new(insns).expect("a chain is a program")
+}
+
+criterion_group!(benches, container_default, benchmark_policies, together);
 criterion_main!(benches);

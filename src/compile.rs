@@ -3,6 +3,7 @@
 //! [`Compiler::compile`] drives the stages (graph, code, instructions), asserts what a filter promises, and ends with the
 //! proof: a [`Filter`] exists only if its program answers every possible call as the policy demands.
 //!
+//! - `replace` makes one program of several, or a better one of a foreign one; their meaning is what they did.
 //! - `level` says what a filter shall be good for, `weights` turns that into numbers, `mix` is what servers call.
 //! - `error` says why there is no filter, `promise` checks what is promised beyond the meaning.
 //! - `report` measures the program, with the calls that `vectors` makes.
@@ -13,6 +14,7 @@ mod error;
 mod level;
 mod mix;
 mod promise;
+mod replace;
 mod report;
 mod source;
 #[cfg(test)]
@@ -24,12 +26,14 @@ mod weights_file;
 
 pub use error::{CompileError, Contributor};
 pub use level::Level;
+pub use replace::{Layer, ReplaceError, Replaced, ReplacedOnArch, Replacement};
 pub use report::{ArchReport, Report, Uncached};
 pub use source::Source;
 pub use weights::Weights;
 #[cfg(feature = "json")]
 pub use weights_file::WeightsError;
 
+use crate::arch::Arch;
 use crate::bpf::{Endian, Insn, MAX_INSNS, Program};
 use crate::check::Prover;
 use crate::code::{Flow, Shares};
@@ -112,14 +116,19 @@ impl Compiler {
         if nodes > HOPELESS {
             return Err(error::hopeless(policy, &built, nodes));
         }
-        let stages = self.stages(policy, built);
+        let arches: Vec<Arch> = policy.arches().collect();
+        let stages = self.stages(&arches, built);
         if stages.insns.len() > MAX_INSNS {
             return Err(error::too_large(policy, &stages));
         }
         let program = Program::new(stages.insns)?;
         promise::check(&program, policy)?;
         let proof = self.prover.prove(&program, policy).map_err(CompileError::Proof)?;
-        let report = report::measure(&program, policy, proof, stages.lowered.states, stages.built.chained);
+        let report = Report {
+            search_states: stages.lowered.states,
+            chained_calls: stages.built.chained,
+            ..report::measure(&program, &arches, proof, &report::arguments(policy))
+        };
         Ok(Filter { program, report, endian: policy.endian() })
     }
 
@@ -130,7 +139,8 @@ impl Compiler {
             (Stage::Graph, Picture::Text) => alloc::format!("{built}"),
             (Stage::Graph, Picture::Dot) => built.to_dot(),
             (Stage::Code, picture) => {
-                let Stages { lowered, .. } = self.stages(policy, built);
+                let arches: Vec<Arch> = policy.arches().collect();
+                let Stages { lowered, .. } = self.stages(&arches, built);
                 match picture {
                     Picture::Text => lowered.code.to_text(lowered.root),
                     Picture::Dot => lowered.code.to_dot(lowered.root),
@@ -139,10 +149,12 @@ impl Compiler {
         }
     }
 
-    fn stages(&self, policy: &Policy, built: graph::Built) -> Stages {
+    /// The ABIs are those whose calls are weighed, of one byte order.
+    fn stages(&self, arches: &[Arch], built: graph::Built) -> Stages {
+        let endian = arches.first().map_or(Endian::Little, |arch| arch.endian());
         let weights = self.weights.clone().unwrap_or(self.level.weights());
-        let mut known = weights::weights(policy, &built, &weights);
-        let (mut lowered, mut insns) = self.attempt(policy, &built, &known);
+        let mut known = weights::weights(arches, &built, &weights);
+        let (mut lowered, mut insns) = self.attempt(endian, &built, &known);
         if let Some(aim) = weights.aim() {
             let mut worst = report::longest(&insns);
             for _ in 0..MOST_ATTEMPTS {
@@ -150,7 +162,7 @@ impl Compiler {
                     break;
                 }
                 report::press(&insns, &mut known, aim);
-                let (next, next_insns) = self.attempt(policy, &built, &known);
+                let (next, next_insns) = self.attempt(endian, &built, &known);
                 let longest = report::longest(&next_insns);
                 if longest < worst {
                     (lowered, insns, worst) = (next, next_insns, longest);
@@ -161,17 +173,17 @@ impl Compiler {
     }
 
     /// The best of the ways to search that the level has.
-    fn attempt(&self, policy: &Policy, built: &graph::Built, known: &[Shares]) -> (Lowered, Vec<Insn>) {
+    fn attempt(&self, endian: Endian, built: &graph::Built, known: &[Shares]) -> (Lowered, Vec<Insn>) {
         let mut best: Option<(Lowered, Vec<Insn>)> = None;
         for params in self.level.params() {
-            let (lowered, insns) = finish(policy, built, known, params);
+            let (lowered, insns) = finish(endian, built, known, params);
             // A program that takes more steps has to be shorter by more than one in 32 instructions.
             if best.as_ref().is_none_or(|(_, best)| insns.len() + insns.len() / 32 < best.len()) {
                 best = Some((lowered, insns));
             }
         }
         // Every level has parameters.
-        best.unwrap_or_else(|| finish(policy, built, known, Params::default()))
+        best.unwrap_or_else(|| finish(endian, built, known, Params::default()))
     }
 }
 
@@ -189,14 +201,15 @@ struct Stages {
     insns: Vec<Insn>,
 }
 
-fn finish(policy: &Policy, built: &graph::Built, known: &[Shares], params: Params) -> (Lowered, Vec<Insn>) {
+fn finish(endian: Endian, built: &graph::Built, known: &[Shares], params: Params) -> (Lowered, Vec<Insn>) {
     let lowered = opt::lower(built, known, params);
     let flow = Flow::of(&lowered.code, lowered.root, known);
-    let insns = emit::emit(&lowered.code, lowered.root, &flow, policy.endian());
+    let insns = emit::emit(&lowered.code, lowered.root, &flow, endian);
     (lowered, insns)
 }
 
-/// A program that is proven equal to a policy over all possible inputs, with its figures.
+/// A program that is proven equal to its meaning over all possible inputs, with its figures. The meaning is a policy, or
+/// for [`Compiler::fuse`] and [`Compiler::recompile`] the programs that it replaces.
 #[derive(Clone, Debug)]
 pub struct Filter {
     program: Program,

@@ -37,6 +37,8 @@
 //! - [`profile`]: reading and building profiles, and what is doubtful in them.
 //! - [`policy`]: targets, and the meaning of a profile as a plain function, [`Policy::decide`].
 //! - [`Compiler`], [`Filter`], [`Report`]: programs and their figures.
+//! - [`Policy::union`] and [`Policy::intersection`], `export`: policies put together, and written as a profile again.
+//! - [`Compiler::fuse`], [`Compiler::recompile`]: one program in place of a stack, a better one in place of a foreign one.
 //! - [`check`]: proving, simulating, comparing, explaining and listing any program, whoever made it.
 //! - `kernel` (Linux, feature `install`): installing filters, probing what the kernel can do.
 //! - `sandbox` (Linux, feature `std`): a program that confines itself, in a few lines.
@@ -72,6 +74,8 @@ pub mod check;
 mod code;
 mod compile;
 mod emit;
+#[cfg(feature = "json")]
+pub mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod graph;
@@ -86,7 +90,8 @@ pub mod sandbox;
 #[cfg(feature = "json")]
 pub use compile::WeightsError;
 pub use compile::{
-    ArchReport, CompileError, Compiler, Contributor, Filter, Level, Picture, Report, Source, Stage, Uncached, Weights,
+    ArchReport, CompileError, Compiler, Contributor, Filter, Layer, Level, Picture, ReplaceError, Replaced,
+    ReplacedOnArch, Replacement, Report, Source, Stage, Uncached, Weights,
 };
 
 pub use arch::{Arch, sys};

@@ -88,9 +88,26 @@ fn files(scratch: &Scratch) {
     let filter = fs::read(directory.join("filter.bpf")).unwrap();
     fs::write(directory.join("cut.bpf"), &filter[..45]).unwrap();
     fs::write(directory.join("short.bpf"), &filter[..40]).unwrap();
+    // One comparison after the other, and a product of two arguments, which cannot be taken apart.
+    let allow = (0..60).filter(|nr| nr % 7 != 1).flat_map(|nr| [(0x15, 0, 1, nr), (0x06, 0, 0, 0x7fff_0000)]);
+    let start = [(0x20, 0, 0, 4), (0x15, 1, 0, 0xc000_003e), (0x06, 0, 0, 0), (0x20, 0, 0, 0)];
+    let chain: Vec<_> = start.into_iter().chain(allow).chain([(0x06, 0, 0, 0x0005_0001)]).collect();
+    fs::write(directory.join("chain.bpf"), raw(&chain)).unwrap();
+    let product = [(0x20, 0, 0, 16), (0x07, 0, 0, 0), (0x20, 0, 0, 24), (0x2c, 0, 0, 0), (0x15, 0, 1, 7)];
+    let returns = [(0x06, 0, 0, 0), (0x06, 0, 0, 0x7fff_0000)];
+    fs::write(directory.join("product.bpf"), raw(&[&product[..], &returns].concat())).unwrap();
     fs::create_dir(directory.join("directory")).unwrap();
     fs::write(directory.join("empty.json"), "").unwrap();
     fs::write(directory.join("deep.json"), "[".repeat(10_000_000)).unwrap();
+}
+
+/// A little-endian filter of these instructions: code, jumps, constant.
+fn raw(insns: &[(u16, u8, u8, u32)]) -> Vec<u8> {
+    let bytes = |&(code, jt, jf, k): &(u16, u8, u8, u32)| {
+        let ([c0, c1], [k0, k1, k2, k3]) = (code.to_le_bytes(), k.to_le_bytes());
+        [c0, c1, jt, jf, k0, k1, k2, k3]
+    };
+    insns.iter().flat_map(bytes).collect()
 }
 
 /// Splits a command line into words, and the file after `<`.

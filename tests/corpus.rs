@@ -9,8 +9,10 @@
 #![allow(clippy::unwrap_used)] // A test.
 
 use callsieve::arch::{Arch, KernelVersion};
+use callsieve::check::{Judge, Subject};
 use callsieve::policy::{Policy, ResolveError, Semantics, Target};
 use callsieve::profile::{Format, Profile};
+use callsieve::{Compiler, Layer};
 use std::path::PathBuf;
 use std::{env, fs};
 
@@ -67,6 +69,56 @@ fn real_profiles() {
             if let Err(error) = resolve(&profile, arches, Semantics::Strict) {
                 assert!(!error.to_string().is_empty());
             }
+        }
+    }
+}
+
+/// Neighbours of the corpus put together: exact, and written as a profile or refused with the place.
+#[test]
+fn real_profiles_are_merged() {
+    let arches = HOSTS[0];
+    let policies: Vec<(String, Policy)> = files()
+        .into_iter()
+        .filter_map(|file| {
+            let profile = Profile::from_slice(&fs::read(&file).unwrap(), Format::Auto).ok()?;
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            Some((name, resolve(&profile, arches, Semantics::Oci).ok()?))
+        })
+        .collect();
+    for pair in policies.windows(2) {
+        let [(one, first), (other, second)] = pair else { continue };
+        let parts = [first.clone(), second.clone()];
+        let merged = [(Policy::union(&parts), "union"), (Policy::intersection(&parts), "intersection")];
+        for (result, what) in merged {
+            let policy = match result {
+                Ok(policy) => policy,
+                Err(error) => {
+                    println!("{what} of {one} and {other}: {error}");
+                    continue;
+                }
+            };
+            let subject = if what == "union" { Subject::union(&parts) } else { Subject::intersection(&parts) };
+            assert_eq!(Judge::new().witness(&Subject::policy(&policy), &subject), Ok(None), "{one} {other}");
+            let len = Compiler::new().compile(&policy).unwrap().program().len();
+            let written = match policy.to_oci_json() {
+                Ok(text) => format!("{} entries", Profile::from_json(&text, Format::Oci).unwrap().rules().len()),
+                Err(error) => error.to_string(),
+            };
+            println!("{what} of {one} and {other}: {len} instructions; {written}");
+        }
+        let filters = parts.each_ref().map(|policy| Compiler::new().compile(policy).unwrap().into_program());
+        let layers = filters.each_ref().map(Layer::new);
+        match Compiler::new().fuse(&layers, arches) {
+            Ok(fused) => println!(
+                "fused {one} and {other}: {} instructions to {}, eBPF {} to {}, mean steps {:.2} to {:.2}",
+                fused.replaced().len,
+                fused.filter().report().len,
+                fused.replaced().ebpf_len,
+                fused.filter().report().ebpf_len,
+                fused.replaced().arches[0].mean_steps,
+                fused.filter().report().arches[0].mean_steps,
+            ),
+            Err(error) => panic!("{one} and {other}: {error}"),
         }
     }
 }

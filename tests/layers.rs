@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A place in `src/`, its floor, and the places that it may import.
-const TABLE: [(&str, u8, &[&str]); 14] = [
+const TABLE: [(&str, u8, &[&str]); 15] = [
     ("bpf", 0, &[]),
     // Only for `Endian`.
     ("arch", 0, &["bpf"]),
@@ -29,6 +29,7 @@ const TABLE: [(&str, u8, &[&str]); 14] = [
     ("emit", 5, &["bpf", "arch", "code"]),
     ("check", 6, &["bpf", "arch", "profile", "policy"]),
     ("compile", 7, &["bpf", "arch", "profile", "policy", "graph", "code", "opt", "emit", "check"]),
+    ("export", 7, &["bpf", "arch", "profile", "policy", "check"]),
     ("kernel", 8, &["bpf", "arch", "profile", "policy", "compile"]),
     ("sandbox", 9, &EVERYTHING),
     ("supervise", 9, &EVERYTHING),
@@ -36,7 +37,7 @@ const TABLE: [(&str, u8, &[&str]); 14] = [
 ];
 
 /// What floor 9 may import.
-const EVERYTHING: [&str; 14] = [
+const EVERYTHING: [&str; 15] = [
     "bpf",
     "arch",
     "profile",
@@ -47,6 +48,7 @@ const EVERYTHING: [&str; 14] = [
     "emit",
     "check",
     "compile",
+    "export",
     "kernel",
     "sandbox",
     "supervise",

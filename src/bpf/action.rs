@@ -127,6 +127,18 @@ impl fmt::Display for Action {
     }
 }
 
+/// A value that a program returns: the action if it is exactly one, else the number.
+pub(crate) struct Answer(pub(crate) u32);
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Action::from_raw(self.0) {
+            Some(action) => action.fmt(f),
+            None => write!(f, "return {:#010x}", self.0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

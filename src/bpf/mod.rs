@@ -18,6 +18,7 @@ mod program;
 mod verify;
 
 pub use action::Action;
+pub(crate) use action::Answer;
 pub use data::{Endian, SyscallData};
 pub use insn::{Insn, opcode};
 pub use program::Program;

@@ -7,6 +7,7 @@ use super::witness::witness;
 use super::{meaning, symbolic};
 use crate::arch::Arch;
 use crate::bpf::{Action, SyscallData};
+use crate::policy::Policy;
 use alloc::boxed::Box;
 use thiserror::Error;
 
@@ -165,6 +166,8 @@ pub(super) struct Engine {
 
 const MORE_RESTRICTIVE: Operation = Operation::new(0);
 const COUNTED: Operation = Operation::new(1);
+const GREATER: Operation = Operation::new(2);
+const LESSER: Operation = Operation::new(3);
 
 impl Engine {
     pub(super) fn new(judge: Judge) -> Self {
@@ -176,6 +179,8 @@ impl Engine {
     pub(super) fn behaviour(&mut self, subject: &Subject<'_>) -> Result<Ref, Exhausted> {
         let function = match subject.0 {
             Kind::Policy(policy) => meaning::meaning(&mut self.bdd, policy)?,
+            Kind::Union(policies) => self.merged(policies, GREATER, Action::max)?,
+            Kind::Intersection(policies) => self.merged(policies, LESSER, Action::min)?,
             Kind::Program(program, endian) => symbolic::behaviour(&mut self.bdd, program.as_insns(), endian)?.0,
             Kind::Stack(programs, endian) => {
                 let mut won = self.bdd.leaf(Action::Allow.to_raw())?;
@@ -188,6 +193,29 @@ impl Engine {
         };
         let judge = self.judge;
         self.bdd.combine(COUNTED, function, function, &mut |raw, _| judge.counted(raw))
+    }
+
+    /// The answers of several policies, two at a time. All leaves of policies are actions.
+    fn merged(
+        &mut self,
+        policies: &[Policy],
+        operation: Operation,
+        of: fn(Action, Action) -> Action,
+    ) -> Result<Ref, Exhausted> {
+        let mut merged = None;
+        for policy in policies {
+            let own = meaning::meaning(&mut self.bdd, policy)?;
+            merged = Some(match merged {
+                None => own,
+                Some(others) => self.bdd.combine(operation, others, own, &mut |a, b| {
+                    of(Action::as_kernel(a), Action::as_kernel(b)).to_raw()
+                })?,
+            });
+        }
+        match merged {
+            Some(merged) => Ok(merged),
+            None => self.bdd.leaf(Action::Allow.to_raw()),
+        }
     }
 
     pub(super) fn both(&mut self, one: &Subject<'_>, other: &Subject<'_>) -> Result<[Ref; 2], Exhausted> {

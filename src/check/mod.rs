@@ -40,6 +40,7 @@ mod prove;
 mod regions;
 mod simulate;
 mod split;
+mod stack;
 mod subject;
 mod symbolic;
 mod values;

@@ -51,7 +51,7 @@ pub fn prove(program: &Program, policy: &Policy) -> Result<Proof, ProveError> {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct Prover {
-    max_nodes: usize,
+    pub(super) max_nodes: usize,
 }
 
 /// The figures of a proof that succeeded.

@@ -328,3 +328,21 @@ proptest! {
         }
     }
 }
+
+/// Bits 2 and 3 must be 0: what is outside is an interval of the lowest four bits, not of the whole word.
+#[test]
+fn an_interval_of_some_bits_is_none_of_the_word() {
+    let profile = Profile::new(Action::Errno(1)).allow_if("ioctl", [arg::<1>().masked_eq(0xc, 0)]);
+    let policy = profile.resolve(&Target::exactly(&[Arch::X86_64])).unwrap();
+    let regions = regions(&Subject::policy(&policy)).unwrap();
+    let ioctl = regions.of(Arch::X86_64.audit(), 16);
+    let allowed = ioctl.iter().find(|region| region.action() == Action::Allow).unwrap();
+    assert_eq!(allowed.to_string(), "ALLOW if arg1 & 0xc == 0");
+    for condition in ioctl.iter().flat_map(Region::conditions) {
+        for bounds in condition.values().intervals(100).into_iter().flatten() {
+            for value in [*bounds.start(), *bounds.end()] {
+                assert!(condition.values().contains(value), "{condition}");
+            }
+        }
+    }
+}

@@ -30,6 +30,10 @@ pub(super) enum Kind<'a> {
     Program(&'a Program, Endian),
     /// The oldest first.
     Stack(&'a [Program], Endian),
+    /// The least restrictive answer of several policies.
+    Union(&'a [Policy]),
+    /// The most restrictive one.
+    Intersection(&'a [Policy]),
 }
 
 impl<'a> Subject<'a> {
@@ -49,10 +53,24 @@ impl<'a> Subject<'a> {
         Self(Kind::Stack(programs, endian))
     }
 
+    /// The least restrictive answer of several policies, in the order of [`Action`]: what [`Policy::union`] means, from
+    /// the answers of its parts. Without any, every call is allowed.
+    pub const fn union(policies: &'a [Policy]) -> Self {
+        Self(Kind::Union(policies))
+    }
+
+    /// The most restrictive answer of several policies: what [`Policy::intersection`] means.
+    pub const fn intersection(policies: &'a [Policy]) -> Self {
+        Self(Kind::Intersection(policies))
+    }
+
     /// The byte order of the target.
     pub fn endian(&self) -> Endian {
         match self.0 {
             Kind::Policy(policy) => policy.endian(),
+            Kind::Union(policies) | Kind::Intersection(policies) => {
+                policies.first().map_or(Endian::NATIVE, Policy::endian)
+            }
             Kind::Program(_, endian) | Kind::Stack(_, endian) => endian,
         }
     }
@@ -67,6 +85,12 @@ impl<'a> Subject<'a> {
     pub fn raw_answer(&self, call: &SyscallData) -> u32 {
         match self.0 {
             Kind::Policy(policy) => policy.decide(call).to_raw(),
+            Kind::Union(policies) => {
+                policies.iter().map(|policy| policy.decide(call)).max().unwrap_or(Action::Allow).to_raw()
+            }
+            Kind::Intersection(policies) => {
+                policies.iter().map(|policy| policy.decide(call)).min().unwrap_or(Action::Allow).to_raw()
+            }
             Kind::Program(program, endian) => simulate::evaluate(program, call, endian).raw,
             Kind::Stack(programs, endian) => programs.iter().rev().fold(Action::Allow.to_raw(), |won, older| {
                 more_restrictive(won, simulate::evaluate(older, call, endian).raw)

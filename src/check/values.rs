@@ -26,6 +26,8 @@ pub struct Piece {
     value: u64,
     /// The lowest bits, from none to all of the word, none of them in the mask.
     field: u64,
+    /// Whether the field is the whole word.
+    whole: bool,
     /// Bounds of the field, both inside.
     low: u64,
     high: u64,
@@ -36,14 +38,14 @@ impl Piece {
     pub(super) fn new(word: u64, mask: u64, value: u64, field: u64, (low, high): (u64, u64)) -> Self {
         if mask | field == word {
             // Every bit above the field is given, so this is an interval of the whole word.
-            return Self { mask: 0, value: 0, field: word, low: value | low, high: value | high };
+            return Self { mask: 0, value: 0, field: word, whole: true, low: value | low, high: value | high };
         }
         let free = low ^ high;
         let aligned = free & free.wrapping_add(1) == 0 && low & free == 0 && high & free == free;
         if aligned {
-            return Self { mask: mask | (field & !free), value: value | low, field: 0, low: 0, high: 0 };
+            return Self { mask: mask | (field & !free), value: value | low, field: 0, whole: false, low: 0, high: 0 };
         }
-        Self { mask, value, field, low, high }
+        Self { mask, value, field, whole: false, low, high }
     }
 
     /// Whether a value is in it.
@@ -53,12 +55,22 @@ impl Piece {
 
     /// The bounds, if it is an interval of the whole word.
     pub fn as_interval(&self) -> Option<RangeInclusive<u64>> {
-        (self.mask == 0 && self.field != 0).then_some(self.low..=self.high)
+        self.whole.then_some(self.low..=self.high)
     }
 
     /// Mask and expected value, if nothing else counts.
     pub fn as_mask(&self) -> Option<(u64, u64)> {
         (self.field == 0).then_some((self.mask, self.value))
+    }
+
+    /// The bits that are fixed, and what they are.
+    pub(crate) fn fixed(&self) -> (u64, u64) {
+        (self.mask, self.value)
+    }
+
+    /// The lowest bits whose value lies between bounds, both inside; there may be none.
+    pub(crate) fn field(&self) -> (u64, (u64, u64)) {
+        (self.field, (self.low, self.high))
     }
 
     /// How hard it is to read.

@@ -25,6 +25,8 @@ pub(crate) enum Input {
     Arch,
     Low(u8),
     High(u8),
+    IpLow,
+    IpHigh,
 }
 
 /// What the accumulator holds: a word, cut by a mask.
@@ -80,23 +82,14 @@ impl Op {
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Step {
-    Return(Action),
+    /// With the value that the program returns.
+    Return(u32),
     /// Fills the accumulator; expects nothing in it.
     Load(Input, CodeId),
     /// Cuts the accumulator, which holds `held`, by a mask.
-    And {
-        held: Held,
-        mask: u32,
-        next: CodeId,
-    },
+    And { held: Held, mask: u32, next: CodeId },
     /// Compares the accumulator, which holds `held`.
-    Test {
-        held: Held,
-        op: Op,
-        k: u32,
-        yes: CodeId,
-        no: CodeId,
-    },
+    Test { held: Held, op: Op, k: u32, yes: CodeId, no: CodeId },
 }
 
 /// Steps, each kept once. Later steps of a run have smaller ids.
@@ -132,7 +125,12 @@ impl Code {
 
     /// An answer.
     pub(crate) fn ret(&mut self, action: Action) -> CodeId {
-        self.intern(Step::Return(action))
+        self.ret_raw(action.to_raw())
+    }
+
+    /// An answer by its value.
+    pub(crate) fn ret_raw(&mut self, raw: u32) -> CodeId {
+        self.intern(Step::Return(raw))
     }
 
     /// The way to a step when the accumulator holds this, or is not known: what is missing is loaded.

@@ -1,6 +1,7 @@
 //! Steps to look at: text and DOT.
 
 use super::{Code, CodeId, Held, Input, Op, Step};
+use crate::bpf::Answer;
 use alloc::string::String;
 use core::fmt::{self, Write};
 
@@ -11,6 +12,8 @@ impl fmt::Display for Input {
             Self::Arch => f.write_str("arch"),
             Self::Low(arg) => write!(f, "arg{arg}"),
             Self::High(arg) => write!(f, "arg{arg}.high"),
+            Self::IpLow => f.write_str("ip"),
+            Self::IpHigh => f.write_str("ip.high"),
         }
     }
 }
@@ -30,7 +33,7 @@ struct Label(Step);
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Step::Return(action) => write!(f, "{action}"),
+            Step::Return(raw) => Answer(raw).fmt(f),
             Step::Load(input, _) => write!(f, "load {input}"),
             Step::And { mask, .. } => write!(f, "and {mask:#x}"),
             Step::Test { held, op: Op::Eq, k, .. } => write!(f, "{held} == {k:#x}"),

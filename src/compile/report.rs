@@ -5,7 +5,7 @@ use crate::arch::Arch;
 use crate::bpf::{Action, Insn, Program, SyscallData, opcode};
 use crate::check::{Emulation, NotCacheable, Obstacle, Proof, emulate, evaluate};
 use crate::code::Shares;
-use crate::policy::{Policy, Section};
+use crate::policy::Policy;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -64,27 +64,34 @@ pub struct Uncached {
     pub reason: NotCacheable,
 }
 
+/// The figures of a program; `arguments` gives the argument vectors to try for a call.
 pub(super) fn measure(
     program: &Program,
-    policy: &Policy,
+    arches: &[Arch],
     proof: Proof,
-    search_states: usize,
-    chained_calls: usize,
+    arguments: &dyn Fn(Arch, u32) -> Vec<[u64; 6]>,
 ) -> Report {
     Report {
         len: program.len(),
         ebpf_len: program.ebpf_len(),
         worst_path: longest(program.as_insns()),
-        arches: policy.sections.iter().map(|section| of_arch(program, policy, section)).collect(),
+        arches: arches.iter().map(|&arch| of_arch(program, arch, arguments)).collect(),
         proof,
-        search_states,
-        chained_calls,
+        search_states: 0,
+        chained_calls: 0,
+    }
+}
+
+/// The argument vectors for the calls of a policy.
+pub(super) fn arguments(policy: &Policy) -> impl Fn(Arch, u32) -> Vec<[u64; 6]> + '_ {
+    |arch, nr| {
+        let section = policy.sections.iter().find(|section| section.arch == arch);
+        vectors::vectors(section.and_then(|section| section.calls.get(&nr)).map_or(&[][..], |rules| rules))
     }
 }
 
 #[allow(clippy::cast_precision_loss)] // Means of a few hundred small numbers.
-fn of_arch(program: &Program, policy: &Policy, section: &Section) -> ArchReport {
-    let arch = section.arch;
+fn of_arch(program: &Program, arch: Arch, arguments: &dyn Fn(Arch, u32) -> Vec<[u64; 6]>) -> ArchReport {
     let mut report = ArchReport {
         arch,
         known: 0,
@@ -95,11 +102,11 @@ fn of_arch(program: &Program, policy: &Policy, section: &Section) -> ArchReport 
         uncached: Vec::new(),
         emulated: 0,
     };
-    let mut mix = weights::mix(section).into_iter().peekable();
+    let mut mix = weights::mix(arch).into_iter().peekable();
     let mut mix_sum = 0.0;
     for (nr, name) in arch.syscalls() {
         let emulation = emulate(program, arch.audit(), nr);
-        let call = of_call(program, policy, section, nr, &emulation);
+        let call = of_call(program, arch, nr, &emulation, arguments);
         report.known += 1;
         report.mean_steps += call.mean;
         report.worst_steps = report.worst_steps.max(call.worst);
@@ -126,17 +133,22 @@ struct Call {
     may_be_allowed: bool,
 }
 
-fn of_call(program: &Program, policy: &Policy, section: &Section, nr: u32, emulation: &Emulation) -> Call {
+fn of_call(
+    program: &Program,
+    arch: Arch,
+    nr: u32,
+    emulation: &Emulation,
+    arguments: &dyn Fn(Arch, u32) -> Vec<[u64; 6]>,
+) -> Call {
     if let Some(raw) = only_answer(emulation) {
         return Call { mean: emulation.steps.into(), worst: emulation.steps, may_be_allowed: is_allowed(raw) };
     }
-    let rules = section.calls.get(&nr).map_or(&[][..], |rules| rules);
     // Allowed and other calls: how many, and their steps.
     let (mut allowed, mut other) = ((0_u32, 0_u32), (0_u32, 0_u32));
     let mut worst = 0;
-    for args in vectors::vectors(rules) {
-        let call = SyscallData { nr, arch: section.arch.audit(), args, ..SyscallData::default() };
-        let outcome = evaluate(program, &call, policy.endian());
+    for args in arguments(arch, nr) {
+        let call = SyscallData { nr, arch: arch.audit(), args, ..SyscallData::default() };
+        let outcome = evaluate(program, &call, arch.endian());
         worst = worst.max(outcome.steps);
         let sum = if is_allowed(outcome.raw) { &mut allowed } else { &mut other };
         *sum = (sum.0 + 1, sum.1.saturating_add(outcome.steps));

@@ -68,7 +68,7 @@ fn vectors(policy: &Policy, seed: u64) -> Vec<SyscallData> {
 
 fn agrees(policy: &Policy, known: &[Shares], params: Params, seed: u64) -> usize {
     let built = graph::build(policy);
-    let (_, insns) = finish(policy, &built, known, params);
+    let (_, insns) = finish(policy.endian(), &built, known, params);
     let program = Program::new(insns).unwrap();
     for call in vectors(policy, seed) {
         let raw = evaluate(&program, &call, policy.endian()).raw;

@@ -5,7 +5,6 @@ use crate::arch::Arch;
 use crate::bpf::Action;
 use crate::code::Shares;
 use crate::graph::{Built, Node};
-use crate::policy::{Policy, Section};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -106,10 +105,10 @@ enum Kind {
 
 /// The weights of all known calls of the listed ABIs, in ascending order of token and number. The first ABI is the
 /// native one and counts most.
-pub(super) fn weights(policy: &Policy, built: &Built, weights: &Weights) -> Vec<Shares> {
+pub(super) fn weights(arches: &[Arch], built: &Built, weights: &Weights) -> Vec<Shares> {
     let importance = weights.importance.normal();
     let mut all = BTreeMap::new();
-    for (rank, section) in policy.sections.iter().enumerate() {
+    for (rank, &arch) in arches.iter().enumerate() {
         // Whoever calls through a second ABI is no server of the kind that was counted.
         let importance = if rank == 0 {
             importance
@@ -117,10 +116,10 @@ pub(super) fn weights(policy: &Policy, built: &Built, weights: &Weights) -> Vec<
             Importance { any: importance.any + importance.mix, mix: 0, ..importance }
         };
         let mix = match &weights.frequencies {
-            None => mix(section),
-            Some(own) => numbered(section, own.iter().map(|(name, share)| (name.as_str(), *share))),
+            None => mix(arch),
+            Some(own) => numbered(arch, own.iter().map(|(name, share)| (name.as_str(), *share))),
         };
-        for share in of_section(section, built, importance, &mix, scale(rank, section.arch)) {
+        for share in of_arch(arch, built, importance, &mix, scale(rank, arch)) {
             all.entry((share.token, share.nr)).or_insert(share);
         }
     }
@@ -138,15 +137,9 @@ const fn scale(rank: usize, arch: Arch) -> u64 {
     }
 }
 
-fn of_section(
-    section: &Section,
-    built: &Built,
-    importance: Importance,
-    mix: &BTreeMap<u32, u32>,
-    scale: u64,
-) -> Vec<Shares> {
-    let token = section.arch.audit();
-    let calls: Vec<(u32, Kind)> = section.arch.syscalls().map(|(nr, _)| (nr, kind(built, token, nr))).collect();
+fn of_arch(arch: Arch, built: &Built, importance: Importance, mix: &BTreeMap<u32, u32>, scale: u64) -> Vec<Shares> {
+    let token = arch.audit();
+    let calls: Vec<(u32, Kind)> = arch.syscalls().map(|(nr, _)| (nr, kind(built, token, nr))).collect();
     let count = |wanted| calls.iter().filter(|call| call.1 == wanted).count() as u64;
     let (allowed, denied, checked) = (count(Kind::Allowed), count(Kind::Denied), count(Kind::Checked));
     let part = |share: u32, among: u64| scale / 1000 * u64::from(share) / among.max(1);
@@ -164,17 +157,17 @@ fn of_section(
 }
 
 /// The shares of servers by the numbers of an ABI.
-pub(super) fn mix(section: &Section) -> BTreeMap<u32, u32> {
-    numbered(section, MIX.iter().copied())
+pub(super) fn mix(arch: Arch) -> BTreeMap<u32, u32> {
+    numbered(arch, MIX.iter().copied())
 }
 
-fn numbered<'a>(section: &Section, shares: impl Iterator<Item = (&'a str, u32)>) -> BTreeMap<u32, u32> {
-    shares.filter_map(|(name, millionths)| Some((section.arch.number(name)?, millionths))).collect()
+fn numbered<'a>(arch: Arch, shares: impl Iterator<Item = (&'a str, u32)>) -> BTreeMap<u32, u32> {
+    shares.filter_map(|(name, millionths)| Some((arch.number(name)?, millionths))).collect()
 }
 
 fn kind(built: &Built, token: u32, nr: u32) -> Kind {
     match built.call(token, nr).map(|id| built.graph.node(id)) {
-        Some(Node::Return(Action::Allow | Action::Log)) => Kind::Allowed,
+        Some(&Node::Return(raw)) if matches!(Action::as_kernel(raw), Action::Allow | Action::Log) => Kind::Allowed,
         Some(Node::Return(_)) | None => Kind::Denied,
         Some(_) => Kind::Checked,
     }

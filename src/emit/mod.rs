@@ -65,7 +65,7 @@ struct Emitter<'a> {
 impl Emitter<'_> {
     fn put(&mut self, id: CodeId) {
         match self.code.step(id) {
-            Step::Return(action) => self.push(Insn::stmt(opcode::RET_K, action.to_raw())),
+            Step::Return(raw) => self.push(Insn::stmt(opcode::RET_K, raw)),
             Step::Load(input, next) => {
                 self.reach(next, 0);
                 self.push(Insn::stmt(opcode::LD_W_ABS, offset(input, self.endian)));
@@ -107,7 +107,7 @@ impl Emitter<'_> {
             return;
         }
         let stone = match self.code.step(id) {
-            Step::Return(action) => Insn::stmt(opcode::RET_K, action.to_raw()),
+            Step::Return(raw) => Insn::stmt(opcode::RET_K, raw),
             _ => Insn::stmt(opcode::JA, u32::try_from(distance).unwrap_or(u32::MAX)),
         };
         self.push(stone);
@@ -123,12 +123,17 @@ fn operation(op: Op) -> u16 {
     }
 }
 
+/// Offset of the instruction pointer.
+const IP: u32 = 8;
+
 fn offset(input: Input, endian: Endian) -> u32 {
     let offset = match input {
         Input::Nr => Some(SyscallData::NR),
         Input::Arch => Some(SyscallData::ARCH),
         Input::Low(arg) => SyscallData::low_word(arg, endian),
         Input::High(arg) => SyscallData::high_word(arg, endian),
+        Input::IpLow => Some(if endian == Endian::Little { IP } else { IP + 4 }),
+        Input::IpHigh => Some(if endian == Endian::Little { IP + 4 } else { IP }),
     };
     // Arguments are numbered 0 to 5; the program check refuses this offset.
     offset.unwrap_or(u32::MAX)

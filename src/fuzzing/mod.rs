@@ -7,12 +7,14 @@
 
 #![allow(clippy::panic, clippy::missing_panics_doc)]
 
+mod foreign;
 mod policy;
 #[cfg(feature = "json")]
 mod profile;
 mod programs;
 
-pub use policy::random_policy;
+pub use foreign::{fuse_programs, merge_policies, random_program, recompile_program};
+pub use policy::{orderly_policy, random_policy};
 #[cfg(feature = "json")]
 pub use profile::profile_bytes;
 pub use programs::{policy_to_proof, program_bytes};

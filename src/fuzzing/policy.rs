@@ -62,6 +62,24 @@ pub fn random_policy(u: &mut Unstructured<'_>) -> Result<Policy> {
     })
 }
 
+/// The same, but which rule is narrower than which has no circle, as in every policy that `resolve` makes: of rules that
+/// match, one always has a say. Putting policies together counts on that.
+///
+/// # Errors
+/// When the bytes run out.
+pub fn orderly_policy(u: &mut Unstructured<'_>) -> Result<Policy> {
+    let mut policy = random_policy(u)?;
+    for rules in policy.sections.iter_mut().flat_map(|section| section.calls.values_mut()) {
+        let orderly = |(index, rule): (usize, &Rule)| {
+            let mut rule = rule.clone();
+            rule.narrower.retain(|&other| other < index);
+            rule
+        };
+        *rules = rules.iter().enumerate().map(orderly).collect();
+    }
+    Ok(policy)
+}
+
 fn random_arches(u: &mut Unstructured<'_>) -> Result<Vec<Arch>> {
     // The only token with two ABIs deserves a third of the cases.
     let first = match u.int_in_range(0..=5)? {

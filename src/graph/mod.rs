@@ -41,6 +41,10 @@ pub(crate) enum Word {
     Low(u8),
     /// The high half of an argument.
     High(u8),
+    /// The low half of the instruction pointer. Only foreign programs look at it.
+    IpLow,
+    /// The high half of the instruction pointer.
+    IpHigh,
 }
 
 impl fmt::Display for Word {
@@ -50,6 +54,8 @@ impl fmt::Display for Word {
             Self::Nr => f.write_str("nr"),
             Self::Low(arg) => write!(f, "arg{arg}"),
             Self::High(arg) => write!(f, "arg{arg}.high"),
+            Self::IpLow => f.write_str("ip"),
+            Self::IpHigh => f.write_str("ip.high"),
         }
     }
 }
@@ -75,21 +81,13 @@ pub(crate) struct Piece {
 /// A question or an answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Node {
-    Return(Action),
+    /// The value that the program returns. Policies have actions only, foreign programs may return anything.
+    Return(u32),
     /// By the interval in which a word lies. At least two pieces, the first starts at 0, starts ascend, neighbours lead
     /// to different nodes.
-    Switch {
-        word: Word,
-        pieces: Vec<Piece>,
-    },
+    Switch { word: Word, pieces: Vec<Piece> },
     /// `(word & mask) == value`; `value` has no bit outside `mask`, and `mask` is neither nothing nor everything.
-    Mask {
-        word: Word,
-        mask: u32,
-        value: u32,
-        yes: NodeId,
-        no: NodeId,
-    },
+    Mask { word: Word, mask: u32, value: u32, yes: NodeId, no: NodeId },
 }
 
 /// Nodes, each kept once.
@@ -98,7 +96,7 @@ pub(crate) struct Graph {
     nodes: Vec<Node>,
     index: BTreeMap<Node, NodeId>,
     /// The first answers, which are asked for all the time.
-    answers: Vec<(Action, NodeId)>,
+    answers: Vec<(u32, NodeId)>,
 }
 
 impl Graph {
@@ -114,13 +112,18 @@ impl Graph {
 
     /// An answer.
     pub(crate) fn ret(&mut self, action: Action) -> NodeId {
+        self.ret_raw(action.to_raw())
+    }
+
+    /// An answer by its value.
+    pub(crate) fn ret_raw(&mut self, raw: u32) -> NodeId {
         const REMEMBERED: usize = 8;
-        if let Some(&(_, id)) = self.answers.iter().find(|answer| answer.0 == action) {
+        if let Some(&(_, id)) = self.answers.iter().find(|answer| answer.0 == raw) {
             return id;
         }
-        let id = self.intern(Node::Return(action));
+        let id = self.intern(Node::Return(raw));
         if self.answers.len() < REMEMBERED {
-            self.answers.push((action, id));
+            self.answers.push((raw, id));
         }
         id
     }

@@ -1,6 +1,7 @@
 //! A graph to look at: text and DOT.
 
 use super::{Built, Graph, Node, NodeId, Piece};
+use crate::bpf::Answer;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
@@ -9,7 +10,7 @@ impl fmt::Display for Built {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for id in self.graph.reachable(self.root) {
             match self.graph.node(id) {
-                Node::Return(action) => writeln!(f, "n{}: {action}", id.index())?,
+                Node::Return(raw) => writeln!(f, "n{}: {}", id.index(), Answer(*raw))?,
                 Node::Mask { word, mask, value, yes, no } => {
                     let (id, yes, no) = (id.index(), yes.index(), no.index());
                     writeln!(f, "n{id}: {word} & {mask:#x} == {value:#x} ? n{yes} : n{no}")?;
@@ -40,7 +41,7 @@ impl Built {
         for id in self.graph.reachable(self.root) {
             let from = id.index();
             match self.graph.node(id) {
-                Node::Return(action) => writeln!(out, "  n{from} [label=\"{action}\", style=rounded];")?,
+                Node::Return(raw) => writeln!(out, "  n{from} [label=\"{}\", style=rounded];", Answer(*raw))?,
                 Node::Mask { word, mask, value, yes, no } => {
                     writeln!(out, "  n{from} [label=\"{word} & {mask:#x} == {value:#x}\"];")?;
                     writeln!(out, "  n{from} -> n{} [label=\"yes\"];", yes.index())?;

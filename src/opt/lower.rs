@@ -27,10 +27,12 @@ pub(crate) fn lower(built: &Built, known: &[Shares], params: Params) -> Lowered 
         code: Code::default(),
         depth: Vec::new(),
         done: alloc::vec![None; built.graph.len()],
+        asks_number: alloc::vec![false; built.graph.len()],
         states: 0,
     };
     // Children have smaller ids than their parents.
     for id in built.graph.reachable(built.root).into_iter().rev() {
+        lowering.asks_number[id.index()] = lowering.asks_number(id);
         let made = lowering.node(id);
         lowering.done[id.index()] = Some(made);
         lowering.measure();
@@ -55,18 +57,29 @@ struct Lowering<'a> {
     /// Longest way below each step.
     depth: Vec<u32>,
     done: Vec<Option<CodeId>>,
+    /// Whether a node, or any below it, looks at the number.
+    asks_number: Vec<bool>,
     states: usize,
 }
 
 impl Lowering<'_> {
     fn node(&mut self, id: NodeId) -> CodeId {
         match self.built.graph.node(id) {
-            &Node::Return(action) => self.code.ret(action),
+            &Node::Return(raw) => self.code.ret_raw(raw),
             &Node::Mask { word, mask, value, yes, no } => {
                 let (yes, no) = (self.child(yes), self.child(no));
                 self.mask(Held::all(input(word)), (mask, value), yes, no)
             }
             Node::Switch { word, pieces } => self.switch(id, *word, pieces),
+        }
+    }
+
+    fn asks_number(&self, id: NodeId) -> bool {
+        let below = |id: &NodeId| self.asks_number[id.index()];
+        match self.built.graph.node(id) {
+            Node::Return(_) => false,
+            Node::Mask { word, yes, no, .. } => *word == Word::Nr || below(yes) || below(no),
+            Node::Switch { word, pieces } => *word == Word::Nr || pieces.iter().any(|piece| below(&piece.to)),
         }
     }
 
@@ -99,7 +112,9 @@ impl Lowering<'_> {
         self.measure();
         let mut runs = runs(starts);
         let known = self.known(id, word);
+        // Whoever looks at the number again, as foreign programs may, needs all of it.
         if word == Word::Nr
+            && !pieces.iter().any(|piece| self.asks_number[piece.to.index()])
             && let Some(folded) = fold::folded(&runs)
         {
             return self.fold(held, folded, &known);
@@ -110,7 +125,7 @@ impl Lowering<'_> {
                 split_hot(&mut runs, &known, self.params.hot);
                 weigh_numbers(&mut runs, &known);
             }
-            Word::Low(_) | Word::High(_) => {
+            Word::Low(_) | Word::High(_) | Word::IpLow | Word::IpHigh => {
                 weigh_values(&mut runs, |class| self.depth.get(class.index()).copied().unwrap_or(0));
             }
         }
@@ -187,7 +202,7 @@ impl Lowering<'_> {
                 let users = self.built.arches.iter().filter(|arch| arch.1 == id);
                 users.flat_map(|arch| self.of_token(arch.0)).copied().collect()
             }
-            Word::Low(_) | Word::High(_) => Vec::new(),
+            Word::Low(_) | Word::High(_) | Word::IpLow | Word::IpHigh => Vec::new(),
         }
     }
 
@@ -214,5 +229,7 @@ fn input(word: Word) -> Input {
         Word::Nr => Input::Nr,
         Word::Low(arg) => Input::Low(arg),
         Word::High(arg) => Input::High(arg),
+        Word::IpLow => Input::IpLow,
+        Word::IpHigh => Input::IpHigh,
     }
 }

@@ -10,12 +10,15 @@
 //! - `fold` lets x32 share the tree of x86_64;
 //! - `split` makes a balanced tree of range tests, for switches that are too large to search.
 //!
+//! `lift` makes a graph of foreign programs, which then goes the same way.
+//!
 //! The cost of a tree is the weight of every comparison made, plus a penalty for each comparison written, so that one
 //! number says what speed and what size are worth ([`Params`]).
 
 mod bits;
 mod cube;
 mod fold;
+mod lift;
 mod lower;
 mod runs;
 mod search;
@@ -24,6 +27,7 @@ mod search_tests;
 mod split;
 mod table;
 
+pub(crate) use lift::{CannotLift, lift};
 pub(crate) use lower::{Lowered, lower};
 
 /// What a tree shall be good for.

@@ -12,6 +12,7 @@ mod decide;
 mod error;
 mod findings;
 mod lower;
+mod merge;
 mod print;
 mod resolve;
 mod rules;
@@ -26,10 +27,11 @@ pub(crate) use crate::profile::Width;
 pub use capabilities::{Capabilities, UnknownCapability};
 pub(crate) use decide::Gate;
 pub use error::ResolveError;
+pub use merge::MergeError;
 pub(crate) use rules::{Condition, Rule, Section, Source, Test};
 pub use rules::{InstallOptions, Policy};
 pub use target::{ArgWidth, Semantics, Target, Unlisted, UnlistedX32};
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "fuzzing", feature = "json"))]
 pub(crate) use unlisted::Span;
 /// Whether an entry counts on a target, for the linter.
 pub(crate) use when::counts;

@@ -76,7 +76,7 @@ pub enum ActionSpec {
 /// One condition: a comparison of an argument with a constant.
 ///
 /// [`arg`](crate::profile::arg) starts one in Rust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Arg {
     pub(crate) index: u8,
     pub(crate) op: Op,
@@ -88,7 +88,7 @@ pub struct Arg {
 }
 
 /// A comparison, unsigned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The names are the documentation.
 pub enum Op {

@@ -4,14 +4,13 @@ use crate::check;
 use crate::common::{Source, warnings};
 use crate::export::Export;
 use crate::filter::FilterOptions;
-use crate::outcome::{Done, Failure, Outcome, complain, pretty, reason};
+use crate::outcome::{Done, Failure, Outcome, complain, pretty};
 use crate::{file, stats};
 use callsieve::check::disassemble;
 use callsieve::policy::Policy;
 use callsieve::{Filter, Picture, Stage};
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::io::IsTerminal;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -82,9 +81,8 @@ pub struct Options {
 pub fn execute(options: &Options) -> Outcome {
     let file = options.output.as_deref().filter(|&file| file != "-");
     let format = options.format.unwrap_or(if options.stage.is_some() { Format::Text } else { Format::Bpf });
-    if format == Format::Bpf && file.is_none() && std::io::stdout().is_terminal() {
-        let hint = "write it to a file with -o FILE, redirect standard output, or use --format text";
-        return Err(Failure::new(format!("a raw filter is not for a terminal; {hint}")));
+    if format == Format::Bpf {
+        file::not_for_a_terminal(file)?;
     }
     let source = options.filter.target.read(&options.profile)?;
     let policy = source.resolve(&options.filter.target.target()?)?;
@@ -96,11 +94,7 @@ pub fn execute(options: &Options) -> Outcome {
         None => write_filter(options, &options.filter.compile(&source.name, &policy)?, &policy, format),
     };
     match file {
-        Some("") => Err(Failure::new("the name of the output file is empty (-o)")),
-        Some(file) => match file::replace(file, &output) {
-            Ok(()) => Ok(Done::default()),
-            Err(error) => Err(Failure::new(format!("cannot write {file}: {}", reason(&error)))),
-        },
+        Some(file) => file::write(file, &output).map(|()| Done::default()),
         None => Ok(Done { output, status: 0 }),
     }
 }

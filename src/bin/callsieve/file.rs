@@ -1,7 +1,8 @@
 //! Writing a file in one step.
 
+use crate::outcome::{Failure, reason};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Replaces a file, or makes it. Readers see the old or the new contents, never a part, and after a failure the old.
@@ -29,4 +30,29 @@ fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     file.write_all(contents)?;
     file.sync_all()
+}
+
+/// Replaces a file, with a message if that fails.
+pub fn write(path: &str, contents: &[u8]) -> Result<(), Failure> {
+    if path.is_empty() {
+        return Err(Failure::new("the name of the output file is empty (-o)"));
+    }
+    replace(path, contents).map_err(|error| Failure::new(format!("cannot write {path}: {}", reason(&error))))
+}
+
+/// Refuses to write a raw filter to a terminal.
+pub fn not_for_a_terminal(output: Option<&str>) -> Result<(), Failure> {
+    if output.is_none_or(|path| path == "-") && io::stdout().is_terminal() {
+        let hint = "write it to a file with -o FILE, redirect standard output, or use --format text";
+        return Err(Failure::new(format!("a raw filter is not for a terminal; {hint}")));
+    }
+    Ok(())
+}
+
+/// Standard input can be read once.
+pub fn only_one_stdin(paths: &[String]) -> Result<(), Failure> {
+    if paths.iter().filter(|path| *path == "-").count() > 1 {
+        return Err(Failure::new("only one of the inputs can be standard input (-)"));
+    }
+    Ok(())
 }

@@ -14,12 +14,16 @@ mod explain;
 mod export;
 mod file;
 mod filter;
+mod fuse;
 mod input;
+mod merge;
 mod outcome;
 mod picture;
 #[cfg(target_os = "linux")]
 mod process;
 mod prove;
+mod recompile;
+mod replacement;
 #[cfg(target_os = "linux")]
 mod run;
 mod show;
@@ -75,6 +79,9 @@ enum Command {
     Simulate(simulate::Options),
     Prove(prove::Options),
     Diff(diff::Options),
+    Merge(merge::Options),
+    Fuse(fuse::Options),
+    Recompile(recompile::Options),
     Syscalls(syscalls::Options),
 }
 
@@ -91,6 +98,9 @@ impl Command {
             Self::Simulate(options) => simulate::execute(&options),
             Self::Prove(options) => prove::execute(&options),
             Self::Diff(options) => diff::execute(&options),
+            Self::Merge(options) => merge::execute(&options),
+            Self::Fuse(options) => fuse::execute(&options),
+            Self::Recompile(options) => recompile::execute(&options),
             Self::Syscalls(options) => syscalls::execute(&options),
         }
     }

@@ -1,0 +1,1 @@
+//! Foreign programs and what comes out of them.

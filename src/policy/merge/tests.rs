@@ -1,0 +1,146 @@
+//! What is put together answers as its parts do.
+
+use crate::arch::Arch;
+use crate::bpf::{Action, SyscallData};
+use crate::check::boundary_calls;
+use crate::fuzzing::orderly_policy;
+use crate::policy::{MergeError, Policy, Target, UnlistedX32};
+use crate::profile::{Flag, Profile, arg};
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use arbitrary::Unstructured;
+use proptest::prelude::*;
+
+fn policy(arches: &[Arch], profile: &Profile) -> Policy {
+    profile.resolve(&Target::exactly(arches)).unwrap()
+}
+
+/// Both operations against the answers of the parts, at the borders of all of them.
+fn agrees(parts: &[&Policy]) {
+    let union = Policy::union(parts.iter().copied()).unwrap();
+    let intersection = Policy::intersection(parts.iter().copied()).unwrap();
+    for call in parts.iter().chain([&&union, &&intersection]).flat_map(|policy| boundary_calls(policy)) {
+        let answers = || parts.iter().map(|policy| policy.decide(&call));
+        assert_eq!(union.decide(&call), answers().max().unwrap(), "{call:x?}\n{union}");
+        assert_eq!(intersection.decide(&call), answers().min().unwrap(), "{call:x?}\n{intersection}");
+    }
+}
+
+#[test]
+fn conditions_of_both_count() {
+    let arches = [Arch::X86_64];
+    let one = Profile::new(Action::Errno(1))
+        .allow_if("ioctl", [arg::<1>().eq(5)])
+        .allow_if("ioctl", [arg::<1>().eq(7), arg::<2>().ne(0)])
+        .rule(Action::KillProcess, "socket", [arg::<0>().eq(38)])
+        .allow("read");
+    let two = Profile::new(Action::Errno(38))
+        .allow_if("ioctl", [arg::<1>().ge(6)])
+        .rule(Action::Log, "socket", [])
+        .rule(Action::Trap(0), "read", [arg::<0>().lt(3)]);
+    let deny = Profile::new(Action::Allow)
+        .rule(Action::Errno(1), "ioctl", [arg::<1>().eq(7)])
+        .rule(Action::KillThread, "ioctl", [arg::<1>().eq(7), arg::<0>().eq(0)])
+        .rule(Action::Errno(2), "socket", [arg::<2>().gt(9)]);
+    let [one, two, deny] = [one, two, deny].map(|profile| policy(&arches, &profile));
+    agrees(&[&one, &two]);
+    agrees(&[&one, &deny]);
+    agrees(&[&two, &deny, &one]);
+    // Allow lists are simply joined.
+    let union = Policy::union([&one, &two]).unwrap();
+    assert_eq!(union.sections[0].calls[&16].len(), 3, "{union}");
+    assert_eq!(union.sections[0].calls[&16][0].source.path, "profile 1: rule 1");
+}
+
+#[test]
+fn architectures_are_united_and_intersected() {
+    let profile = || Profile::new(Action::Errno(1)).allow(["read", "write"]);
+    let both = policy(&[Arch::X86_64, Arch::X86], &profile());
+    let one = policy(&[Arch::X86_64], &profile().allow("getpid"));
+    let union = Policy::union([&one, &both]).unwrap();
+    assert!(union.arches().eq([Arch::X86_64, Arch::X86]));
+    let intersection = Policy::intersection([&both, &one]).unwrap();
+    assert!(intersection.arches().eq([Arch::X86_64]), "{intersection}");
+    agrees(&[&one, &both]);
+
+    // A part that only logs foreign calls leaves something to say about them.
+    let lenient = profile().resolve(&Target::exactly(&[Arch::X86_64]).bad_arch(Action::Log)).unwrap();
+    let intersection = Policy::intersection([&both, &lenient]).unwrap();
+    assert!(intersection.arches().eq([Arch::X86_64, Arch::X86]), "{intersection}");
+    agrees(&[&lenient, &both]);
+
+    let foreign = policy(&[Arch::Aarch64], &profile());
+    let nothing = Policy::intersection([&foreign, &one]).unwrap();
+    assert!(nothing.arches().eq([Arch::Aarch64]));
+    let call = SyscallData { nr: 63, arch: Arch::Aarch64.audit(), ..SyscallData::default() };
+    assert_eq!(nothing.decide(&call), Action::KillProcess);
+    agrees(&[&foreign, &one]);
+
+    let big = policy(&[Arch::S390x], &profile());
+    let error = Policy::union([&one, &big]).unwrap_err();
+    assert_eq!(error, MergeError::MixedByteOrder { little: Arch::X86_64, big: Arch::S390x });
+    assert_eq!(Policy::union([]).unwrap_err(), MergeError::Nothing);
+}
+
+#[test]
+fn x32_numbers_are_those_of_each_part() {
+    let target = |arches: &[Arch], x32| Target::exactly(arches).unlisted_x32(x32);
+    let profile = || Profile::new(Action::Errno(1)).allow("read");
+    let resolve = |target: Target| profile().resolve(&target).unwrap();
+    let plain = resolve(target(&[Arch::X86_64], UnlistedX32::BadArch));
+    let open = resolve(target(&[Arch::X86_64], UnlistedX32::Action(Action::Log)));
+    let both = resolve(target(&[Arch::X86_64, Arch::X32], UnlistedX32::BadArch));
+    let only = resolve(target(&[Arch::X32], UnlistedX32::BadArch));
+    let other = resolve(target(&[Arch::X86], UnlistedX32::BadArch));
+    let all = [plain, open, both, only, other];
+    for one in &all {
+        for two in &all {
+            agrees(&[one, two]);
+        }
+    }
+    let [plain, open, both, ..] = &all;
+    let intersection = Policy::intersection([both, plain]).unwrap();
+    assert!(intersection.arches().eq([Arch::X86_64]), "{intersection}");
+    assert_eq!(Policy::union([plain, open]).unwrap().unlisted_x32, Action::Log);
+}
+
+#[test]
+fn different_flags_are_refused() {
+    let one = policy(&[Arch::X86_64], &Profile::new(Action::Allow));
+    let two = policy(&[Arch::X86_64], &Profile::new(Action::Allow).flag(Flag::Log));
+    let error = Policy::intersection([&one, &two]).unwrap_err();
+    assert_eq!(error.to_string(), "the profiles ask for different flags; make them equal in all of them");
+    assert!(Policy::intersection([&two, &two]).unwrap().install_options().flags().is_some());
+}
+
+#[test]
+fn thousands_of_combinations_are_refused() {
+    let many = |seed: u64| {
+        let rules = (0..80)
+            .flat_map(|value: u64| [(Action::Errno(2), value * 3 + seed, 0), (Action::Trap(0), value * 5 + seed, 1)]);
+        let profile = rules.fold(Profile::new(Action::Allow), |profile, (action, value, index)| {
+            let condition = if index == 0 { arg::<0>().eq(value) } else { arg::<1>().eq(value) };
+            profile.rule(action, "ioctl", [condition])
+        });
+        profile.resolve(&Target::exactly(&[Arch::X86_64]).semantics(crate::policy::Semantics::Oci)).unwrap()
+    };
+    let error = Policy::union([&many(1), &many(2)]).unwrap_err();
+    let MergeError::TooComplex { call, arch: Arch::X86_64, limit: 4096 } = &error else { panic!("{error}") };
+    assert_eq!(call, "ioctl");
+}
+
+fn policies(count: usize) -> impl Strategy<Value = Vec<Policy>> {
+    let bytes = proptest::collection::vec(any::<u8>(), 700);
+    let policy = bytes.prop_filter_map("bytes ran out", |bytes| orderly_policy(&mut Unstructured::new(&bytes)).ok());
+    proptest::collection::vec(policy, count)
+        .prop_filter("one byte order", |policies| policies.iter().all(|policy| policy.endian() == policies[0].endian()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+
+    #[test]
+    fn random_policies_agree(policies in policies(2)) {
+        agrees(&[&policies[0], &policies[1]]);
+    }
+}
