@@ -40,8 +40,7 @@ impl Level {
         match self {
             Self::Size => Vec::from([
                 Params { size_price: 300, few: 6, ..usual },
-                Params { size_price: 300, few: 8, few_values: 10, ..usual },
-                Params { size_price: 5000, few: 10, few_values: 10, ..usual },
+                Params { size_price: 5000, few: 10, few_values: 10, side: 7, nested: 7, elements: 64, ..usual },
             ]),
             Self::Balanced | Self::Cached => Vec::from([usual]),
             Self::Speed => Vec::from([Params { hot: 6, ..usual }]),

@@ -2,7 +2,8 @@
 
 use super::fold::{self, Folded};
 use super::runs::{Run, runs, split_hot, weigh_numbers, weigh_values};
-use super::{Params, cube, search, split};
+use super::search::{self, Scale};
+use super::{Params, cube, split};
 use crate::code::{Code, CodeId, Held, Input, Op, Shares, Step};
 use crate::graph::{Built, Node, NodeId, Piece, Word};
 use alloc::vec::Vec;
@@ -46,7 +47,7 @@ pub(crate) fn lower(built: &Built, known: &[Shares], params: Params) -> Lowered 
     Lowered { code, root, entries, states }
 }
 
-/// Switches over values with fewer runs are searched more closely.
+/// Switches with fewer runs are searched more closely.
 const SMALL: usize = 30;
 
 struct Lowering<'a> {
@@ -119,26 +120,27 @@ impl Lowering<'_> {
         {
             return self.fold(held, folded, &known);
         }
-        match word {
+        let numbers = match word {
             Word::Arch => weigh_numbers(&mut runs, &known),
             Word::Nr => {
                 split_hot(&mut runs, &known, self.params.hot);
-                weigh_numbers(&mut runs, &known);
+                weigh_numbers(&mut runs, &known)
             }
             Word::Low(_) | Word::High(_) | Word::IpLow | Word::IpHigh => {
                 weigh_values(&mut runs, |class| self.depth.get(class.index()).copied().unwrap_or(0));
+                Vec::new()
             }
-        }
-        self.tree(held, &runs)
+        };
+        self.tree(held, &runs, &numbers)
     }
 
     /// A switch whose numbers with bit 30 mostly do as those without.
     fn fold(&mut self, held: Held, mut folded: Folded, known: &[Shares]) -> CodeId {
         split_hot(&mut folded.all, known, self.params.hot);
-        weigh_numbers(&mut folded.all, known);
+        let numbers = weigh_numbers(&mut folded.all, known);
         let upper = known.iter().filter(|share| share.nr & fold::BIT != 0);
         let upper: Vec<_> = upper.map(|share| Shares { nr: share.nr & !fold::BIT, ..*share }).collect();
-        weigh_numbers(&mut folded.differences, &upper);
+        let upper_numbers = weigh_numbers(&mut folded.differences, &upper);
         let mut all = core::mem::take(&mut folded.all);
         let params = self.params;
         if all.len().max(folded.differences.len()) > params.max_runs {
@@ -148,11 +150,11 @@ impl Lowering<'_> {
             all[below].class = upper;
             return split::split(&mut self.code, held, &all);
         }
-        let found = search::search(&all, params);
+        let mut found = search::search(&all, &numbers, params);
         let base = found.part(&mut self.code, held, fold::below(&all), CodeId::LATER);
         let mut states = found.states();
         let upper = folded.upper(&mut self.code, held, base, |code, runs| {
-            let found = search::search(runs, params);
+            let mut found = search::search(runs, &upper_numbers, params);
             states += found.states();
             found.tree(code, held)
         });
@@ -161,28 +163,32 @@ impl Lowering<'_> {
     }
 
     /// The best tree for weighted runs.
-    fn tree(&mut self, held: Held, runs: &[Run]) -> CodeId {
+    fn tree(&mut self, held: Held, runs: &[Run], numbers: &[(u32, u64)]) -> CodeId {
         if runs.len() > self.params.max_runs {
             return split::split(&mut self.code, held, runs);
         }
+        let more = if runs.len() < SMALL { 2 } else { 0 };
         if matches!(held.input, Input::Nr | Input::Arch) {
-            return self.search(runs, self.params).tree(&mut self.code, held);
+            let params = Params { few: self.params.few + more, ..self.params };
+            return self.search(runs, numbers, params).tree(&mut self.code, held);
         }
         // Values weigh about the same, so heavy ones say nothing.
-        let more = if runs.len() < SMALL { 2 } else { 0 };
         let params = Params { heavy: 0, few: self.params.few_values + more, ..self.params };
-        let found = self.search(runs, params);
+        let mut found = self.search(runs, &[], params);
         let Some(cube) = cube::cube(runs) else { return found.tree(&mut self.code, held) };
-        let rest = self.search(&cube.rest, params);
-        if search::first_test(runs, params) + rest.cost() > found.cost() {
+        // In the same units.
+        let scale = Scale::of(runs, params);
+        let mut rest = search::search_in(scale, &cube.rest, &[], params);
+        self.states += rest.states();
+        if scale.first_test(runs) + rest.cost() > found.cost() {
             return found.tree(&mut self.code, held);
         }
         let outside = rest.tree(&mut self.code, held);
         self.code.test(held, (Op::Set, !cube.mask), outside, runs[0].class)
     }
 
-    fn search<'a>(&mut self, runs: &'a [Run], params: Params) -> search::Found<'a> {
-        let found = search::search(runs, params);
+    fn search(&mut self, runs: &[Run], numbers: &[(u32, u64)], params: Params) -> search::Found {
+        let found = search::search(runs, numbers, params);
         self.states += found.states();
         found
     }

@@ -5,7 +5,7 @@
 //!
 //! - `runs` turns the intervals of a switch into weighted runs of equal behaviour;
 //! - `search` finds the cheapest tree of range and equality tests over runs by dynamic programming;
-//! - `bits` finds bit tests that decide many scattered numbers at once;
+//! - `sets` finds equality and bit tests, behind which the numbers that are left are scattered;
 //! - `cube` decides values that are closed under sub-masks by one test;
 //! - `fold` lets x32 share the tree of x86_64;
 //! - `split` makes a balanced tree of range tests, for switches that are too large to search.
@@ -15,7 +15,6 @@
 //! The cost of a tree is the weight of every comparison made, plus a penalty for each comparison written, so that one
 //! number says what speed and what size are worth ([`Params`]).
 
-mod bits;
 mod cube;
 mod fold;
 mod lift;
@@ -24,6 +23,7 @@ mod runs;
 mod search;
 #[cfg(test)]
 mod search_tests;
+mod sets;
 mod split;
 mod table;
 
@@ -39,18 +39,39 @@ pub(crate) struct Params {
     pub(crate) few: usize,
     /// The same for switches over values.
     pub(crate) few_values: usize,
-    /// Equality tests are tried for numbers that have at least this part of the weight of a window; 0 for none.
-    pub(crate) heavy: u32,
+    /// At most so many heavy numbers may be asked before anything else.
+    pub(crate) heavy: usize,
     /// So many numbers of more than two percent of the weight become runs of their own.
     pub(crate) hot: usize,
     /// Bit tests are tried where at most this many runs are left.
     pub(crate) bit_runs: usize,
+    /// One side of a bit test is of one class, the other has at most this many runs.
+    pub(crate) side: usize,
+    /// Behind equality and bit tests, further ones are tried where at most this many runs are left.
+    pub(crate) nested: usize,
+    /// Windows with more numbers are taken run by run, with more runs only range tests are tried.
+    pub(crate) elements: usize,
     /// Switches with more runs are split without a search.
     pub(crate) max_runs: usize,
 }
 
+impl Params {
+    pub(crate) const DEFAULT: Self = Self {
+        size_price: 3,
+        few: 4,
+        few_values: 6,
+        heavy: 3,
+        hot: 0,
+        bit_runs: 10,
+        side: 5,
+        nested: 4,
+        elements: 32,
+        max_runs: 200,
+    };
+}
+
 impl Default for Params {
     fn default() -> Self {
-        Self { size_price: 3, few: 5, few_values: 6, heavy: 10, hot: 0, bit_runs: 8, max_runs: 200 }
+        Self::DEFAULT
     }
 }

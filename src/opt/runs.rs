@@ -57,20 +57,38 @@ pub(super) fn split_hot(runs: &mut Vec<Run>, known: &[Shares], most: usize) {
     }
 }
 
+/// What a number weighs that no table knows.
+const UNKNOWN: u64 = TOTAL / 1_000_000;
+
 /// Weighs runs of numbers: known ones by their share, all others by almost nothing, but never by nothing at all, or they
-/// would end in long chains.
-pub(super) fn weigh_numbers(runs: &mut [Run], known: &[Shares]) {
-    const UNKNOWN: u64 = TOTAL / 1_000_000;
+/// would end in long chains. Returns the weights of the known numbers, ascending.
+pub(super) fn weigh_numbers(runs: &mut [Run], known: &[Shares]) -> Vec<(u32, u64)> {
     const MOST_UNKNOWN: u64 = 64;
     for run in &mut *runs {
         run.weight = UNKNOWN * (u64::from(run.last - run.first) + 1).min(MOST_UNKNOWN);
     }
     let sum: u128 = known.iter().map(|share| u128::from(share.weight)).sum();
+    let mut numbers: Vec<(u32, u64)> = Vec::with_capacity(known.len());
     for share in known {
-        let at = runs.partition_point(|run| run.last < share.nr);
         let part = u128::from(share.weight) * u128::from(TOTAL) / sum.max(1);
-        runs[at].weight += u64::try_from(part).unwrap_or(TOTAL);
+        numbers.push((share.nr, u64::try_from(part).unwrap_or(TOTAL)));
     }
+    // Architectures that share a switch have the same numbers.
+    numbers.sort_by_key(|number| number.0);
+    numbers.dedup_by(|other, number| {
+        let same = other.0 == number.0;
+        number.1 += if same { other.1 } else { 0 };
+        same
+    });
+    let mut run = 0;
+    for number in &mut numbers {
+        while runs[run].last < number.0 {
+            run += 1;
+        }
+        runs[run].weight += number.1;
+        number.1 += UNKNOWN;
+    }
+    numbers
 }
 
 /// Weighs runs of argument values. Nothing is known about them, so: one unit for a value that was written in the policy,

@@ -1,94 +1,110 @@
 //! The cheapest tree of comparisons over runs, by dynamic programming.
 //!
-//! `cost(i, j, S)` is the least cost of deciding among runs i to j when the runs in S, each a single number, are already
-//! decided by an equality test further up. Removed runs are the only don't-cares there are.
+//! `cost(i, j)` is the least cost of deciding among runs i to j:
 //!
 //! ```text
-//! 0                                   all remaining runs have one class
+//! 0                                   all runs have one class
 //! weight + price + the least of
-//!   cost(i, x, S) + cost(y, j, S)     >= first number of y    x, y neighbours of different class
-//!   cost(i, j, S + t)                 == t                    t a single number
-//!   what `bits` finds                 & mask                  few numbers
+//!   cost(i, x) + cost(y, j)           >= first number of y    x, y neighbours of different class
+//!   a test that leaves a set          == or & mask            few numbers, see `sets`
+//!   cost(i, j) one layer down         == t                    t the heaviest number
 //! ```
-//! An equality test at either end of a window is a range test, so only those inside are tried, and of these only where
-//! few runs are left, or where the number is heavy and its neighbours are of one class: elsewhere a range test is as
-//! good, and the number of subsets would explode.
+//! An equality test at either end of a window is a range test. Inside it pays where few runs are left, and for numbers so
+//! heavy that they should be asked before anything else. Of those, heavier ones are asked first; so there is one layer
+//! of the table for each number of the heaviest that are already decided, and a window in which a layer has nothing to
+//! decide is that of the layer below.
 //!
-//! Windows without removed runs lie in a flat table that is filled by length. The others are few and found by hash; they
-//! are counted, and above the budget the search starts again with fewer equality tests.
+//! All costs are integers of 31 bits: every machine finds the same tree, and finds it with instructions that work on
+//! several splits at a time.
 
 use super::Params;
-use super::bits::{MOST_NUMBERS, Numbers};
 use super::runs::{Run, TOTAL};
-use super::table::Table;
+use super::sets::{Builder, DEAR, Limits, SetTest, Sets};
 use crate::code::{Code, CodeId, Held, Op};
 use alloc::vec::Vec;
 
-/// Windows with removed runs that one search may visit.
-const STATES: usize = 6_000;
-/// Heavy numbers that may be removed from one window.
-const HEAVY_REMOVED: u32 = 4;
-/// Removed runs are bits of one integer.
-const MOST_RUNS: usize = 128;
-
 /// The cheapest tree for a switch.
 #[derive(Debug)]
-pub(super) struct Found<'a> {
-    search: Search<'a>,
+pub(super) struct Found {
+    layers: Vec<Layer>,
 }
 
-/// Finds the cheapest tree for at least one run.
-pub(super) fn search(runs: &[Run], params: Params) -> Found<'_> {
-    let mut params = params;
-    if runs.len() > MOST_RUNS {
-        params.few = 0;
-        params.heavy = 0;
+/// Weights that fit into 31 bits however they are added up, and the price of a test.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale {
+    shift: u32,
+    pub(super) price: u32,
+}
+
+impl Scale {
+    pub(super) fn of(runs: &[Run], params: Params) -> Self {
+        let price = u128::from(TOTAL / 1000) * u128::from(params.size_price);
+        let weight: u128 = runs.iter().map(|run| u128::from(run.weight)).sum();
+        let many = runs.len() as u128;
+        // What a balanced tree costs, and something for rounding.
+        let most = weight * u128::from(many.ilog2() + 3) + (price + (1 << 20)) * (many + 1);
+        let shift = (128 - most.leading_zeros()).saturating_sub(29);
+        Self { shift, price: u32::try_from(price >> shift).unwrap_or(DEAR) }
     }
-    let mut states = 0;
-    loop {
-        let mut search = Search::new(runs, params);
-        let done = search.fill();
-        states += search.removed.len();
-        if done.is_some() {
-            search.states = states + runs.len() * (runs.len() + 1) / 2;
-            return Found { search };
-        }
-        // Less at every attempt; without equality tests no run is removed and the budget is not touched.
-        params.heavy = 0;
-        params.few = params.few.saturating_sub(2);
+
+    pub(super) fn weight(self, weight: u64) -> u32 {
+        u32::try_from(weight >> self.shift).unwrap_or(DEAR).max(1)
+    }
+
+    /// The cost of a test that all runs pass.
+    pub(super) fn first_test(self, runs: &[Run]) -> u32 {
+        runs.iter().map(|run| self.weight(run.weight)).sum::<u32>() + self.price
     }
 }
 
-impl Found<'_> {
+/// Finds the cheapest tree for at least one run. `numbers` are the weights of single numbers, ascending, if they differ.
+pub(super) fn search(runs: &[Run], numbers: &[(u32, u64)], params: Params) -> Found {
+    search_in(Scale::of(runs, params), runs, numbers, params)
+}
+
+/// The same with costs in given units.
+pub(super) fn search_in(scale: Scale, runs: &[Run], numbers: &[(u32, u64)], params: Params) -> Found {
+    let weigh = |number: u32| {
+        let at = numbers.binary_search_by_key(&number, |known| known.0);
+        scale.weight(at.map_or(0, |at| numbers[at].1))
+    };
+    // From the upper layer, in which nothing is decided yet, to the lowest.
+    let mut layers = Vec::from([Layer::new(runs.to_vec(), &weigh, !numbers.is_empty(), scale, params, Vec::new())]);
+    for _ in 0..params.heavy {
+        let Some(last) = layers.last_mut() else { break };
+        let Some(below) = last.peeled(&weigh, !numbers.is_empty(), scale, params) else { break };
+        layers.push(below);
+    }
+    for at in (0..layers.len()).rev() {
+        let (upper, lower) = layers.split_at_mut(at + 1);
+        upper[at].fill(lower.first());
+    }
+    Found { layers }
+}
+
+impl Found {
     /// Weight of all comparisons, and the price of each.
-    pub(super) fn cost(&self) -> u64 {
-        self.search.plain[self.search.runs.len() - 1].cost
+    pub(super) fn cost(&self) -> u32 {
+        self.layers[0].rows[self.layers[0].runs.len() - 1]
     }
 
     /// How many states the search visited.
     pub(super) fn states(&self) -> usize {
-        self.search.states
+        let of_layer =
+            |layer: &Layer| layer.runs.len() * (layer.runs.len() + 1) / 2 + layer.fine.states() + layer.coarse.states();
+        self.layers.iter().map(of_layer).sum()
     }
 
     /// The tree as code.
-    pub(super) fn tree(&self, code: &mut Code, held: Held) -> CodeId {
-        self.part(code, held, self.search.runs.len(), CodeId::LATER)
+    pub(super) fn tree(&mut self, code: &mut Code, held: Held) -> CodeId {
+        self.part(code, held, self.layers[0].runs.len(), CodeId::LATER)
     }
 
     /// The best tree for the first runs only. It shares what it can with the tree for all of them, in which `later`
     /// takes the place of [`CodeId::LATER`].
-    pub(super) fn part(&self, code: &mut Code, held: Held, first: usize, later: CodeId) -> CodeId {
-        self.search.tree(&mut Builder { code, held, later }, 0, first - 1, 0)
+    pub(super) fn part(&mut self, code: &mut Code, held: Held, first: usize, later: CodeId) -> CodeId {
+        tree(&mut self.layers, &mut Builder { code, held, later }, 0, first - 1)
     }
-}
-
-/// The cost of a test that all runs pass.
-pub(super) fn first_test(runs: &[Run], params: Params) -> u64 {
-    runs.iter().map(|run| run.weight).sum::<u64>() + price(params)
-}
-
-fn price(params: Params) -> u64 {
-    TOTAL / 1000 * u64::from(params.size_price)
 }
 
 /// What to do first.
@@ -97,311 +113,233 @@ enum Choice {
     Leaf,
     /// `>=` the first number of this run.
     Ge(u16),
-    /// `==` the number of this run.
-    Eq(u16),
-    /// Any bit of this mask.
-    Set(u32),
+    /// The same as in the layer below.
+    Lower,
+    /// `==` the heaviest number that is left.
+    Peel,
+    /// A test that leaves sets of numbers.
+    Fine(SetTest),
+    /// A test that leaves sets of runs.
+    Coarse(SetTest),
+}
+
+/// The table for what is left when some of the heaviest numbers are decided.
+#[derive(Debug)]
+struct Layer {
+    runs: Vec<Run>,
+    price: u32,
+    bit_runs: usize,
+    few: usize,
+    /// Sums over the runs before each one: weights and changes of class.
+    weights: Vec<u32>,
+    changes: Vec<u16>,
+    /// What to do with runs i to j: row i, column j.
+    choices: Vec<Choice>,
+    /// What it costs, row by row and column by column, so that all splits of a window lie side by side.
+    rows: Vec<u32>,
+    columns: Vec<u32>,
+    /// For each run: nothing, or more than any cost where it has the class of the run before, so that no tree splits
+    /// there.
+    seams: Vec<u32>,
+    fine: Sets,
+    coarse: Sets,
+    /// Numbers that are decided.
+    holes: Vec<u32>,
+    /// The run that the layer below is without.
+    peel: Option<Peel>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    cost: u64,
-    choice: Choice,
+struct Peel {
+    run: usize,
+    /// Whether its neighbours are one run in the layer below.
+    merges: bool,
 }
 
-const LEAF: Entry = Entry { cost: 0, choice: Choice::Leaf };
-
-#[derive(Debug)]
-struct Search<'a> {
-    runs: &'a [Run],
-    params: Params,
-    price: u64,
-    /// Sums over the runs before each one: weights, changes of class, numbers (cut).
-    weights: Vec<u64>,
-    changes: Vec<u32>,
-    numbers: Vec<u32>,
-    /// States without removed runs: row i, column j.
-    plain: Vec<Entry>,
-    /// Their costs once more, row by row and column by column, so that all splits of a window lie side by side.
-    rows: Vec<u64>,
-    columns: Vec<u64>,
-    /// For each run: nothing, or more than any cost where it has the class of the run before, so that no tree splits
-    /// there.
-    seams: Vec<u64>,
-    /// Single numbers between two runs of one class, heaviest first.
-    islands: Vec<u16>,
-    removed: Table<(u16, u16, u128), Entry>,
-    states: usize,
-}
-
-/// A window: first and last run and what was removed in between.
-#[derive(Clone, Copy)]
-struct Window {
-    i: usize,
-    j: usize,
-    removed: u128,
-}
-
-impl Window {
-    /// Without removed runs at its ends. At least one run is left.
-    fn new(mut i: usize, mut j: usize, removed: u128) -> Self {
-        if removed == 0 {
-            return Self { i, j, removed };
-        }
-        i += (!(removed >> i)).trailing_zeros() as usize;
-        j -= (!(removed << (127 - j))).leading_zeros() as usize;
-        Self { i, j, removed: removed & (u128::MAX >> (127 - j)) & (u128::MAX << i) }
+impl Peel {
+    /// The place of another run in the layer below.
+    fn map(self, run: usize) -> usize {
+        if run < self.run { run } else { run - 1 - usize::from(self.merges) }
     }
 
-    fn key(self) -> (u16, u16, u128) {
-        (narrow(self.i), narrow(self.j), self.removed)
-    }
-
-    fn remaining(self) -> impl Iterator<Item = usize> + Clone {
-        (self.i..=self.j).filter(move |&x| self.removed == 0 || self.removed >> x & 1 == 0)
+    /// Whether a window has no part in what the layer below is without.
+    fn is_apart(self, i: usize, j: usize) -> bool {
+        let margin = usize::from(self.merges);
+        j + margin < self.run || i > self.run + margin
     }
 }
 
-impl<'a> Search<'a> {
-    fn new(runs: &'a [Run], params: Params) -> Self {
-        let (mut weights, mut changes, mut numbers) = (Vec::from([0]), Vec::from([0]), Vec::from([0]));
-        let mut sums = (0_u64, 0_u32, 0_u32);
+impl Layer {
+    fn new(
+        runs: Vec<Run>,
+        weigh: &dyn Fn(u32) -> u32,
+        is_fine: bool,
+        scale: Scale,
+        params: Params,
+        holes: Vec<u32>,
+    ) -> Self {
+        let own: Vec<u32> = runs.iter().map(|run| scale.weight(run.weight)).collect();
+        let (mut weights, mut changes, mut seams) = (Vec::from([0]), Vec::from([0]), Vec::new());
+        let (mut weight, mut change) = (0, 0);
         for (x, run) in runs.iter().enumerate() {
-            let differs = x > 0 && runs[x - 1].class != run.class;
-            let many = (run.last - run.first).min(MOST_NUMBERS) + 1;
-            sums = (sums.0 + run.weight, sums.1 + u32::from(differs), sums.2 + many);
-            weights.push(sums.0);
-            changes.push(sums.1);
-            numbers.push(sums.2);
+            let same = x > 0 && runs[x - 1].class == run.class;
+            weight += own[x];
+            change += u16::from(x > 0 && !same);
+            weights.push(weight);
+            changes.push(change);
+            seams.push(if same { DEAR } else { 0 });
         }
+        let limits = Limits {
+            price: scale.price,
+            few: params.few,
+            bit_runs: params.bit_runs,
+            side: params.side,
+            nested: params.nested,
+            elements: params.elements,
+        };
+        let many = runs.len();
         Self {
-            runs,
-            params,
-            price: price(params),
+            price: scale.price,
+            few: params.few,
+            bit_runs: params.bit_runs,
             weights,
             changes,
-            numbers,
-            plain: alloc::vec![LEAF; runs.len() * runs.len()],
-            rows: alloc::vec![0; runs.len() * runs.len()],
-            columns: alloc::vec![0; runs.len() * runs.len()],
-            seams: seams(runs),
-            islands: islands(runs),
-            removed: Table::new(),
-            states: 0,
+            choices: alloc::vec![Choice::Leaf; many * many],
+            rows: alloc::vec![0; many * many],
+            columns: alloc::vec![0; many * many],
+            seams,
+            fine: Sets::new(&runs, &own, limits, is_fine.then_some(weigh), &holes),
+            coarse: Sets::new(&runs, &own, limits, None, &holes),
+            runs,
+            holes,
+            peel: None,
         }
     }
 
-    /// Fills the table, short windows first. `None` if the budget is used up.
-    fn fill(&mut self) -> Option<()> {
-        for length in 1..self.runs.len() {
-            for i in 0..self.runs.len() - length {
+    /// The layer without the heaviest single number that is worth a test of its own, if there is one.
+    fn peeled(&mut self, weigh: &dyn Fn(u32) -> u32, is_fine: bool, scale: Scale, params: Params) -> Option<Self> {
+        let inside = 1..self.runs.len().saturating_sub(1);
+        let run =
+            inside.filter(|&x| self.runs[x].is_single()).max_by_key(|&x| (self.runs[x].weight, usize::MAX - x))?;
+        if self.runs[run].weight < TOTAL / HEAVY {
+            return None;
+        }
+        let merges = self.runs[run - 1].class == self.runs[run + 1].class;
+        let mut runs = self.runs.clone();
+        if merges {
+            let after = runs.remove(run + 1);
+            runs[run - 1].last = after.last;
+            runs[run - 1].weight += after.weight;
+        }
+        let mut holes = self.holes.clone();
+        holes.push(runs.remove(run).first);
+        self.peel = Some(Peel { run, merges });
+        Some(Self::new(runs, weigh, is_fine, scale, params, holes))
+    }
+
+    /// Fills the table, short windows first.
+    fn fill(&mut self, below: Option<&Self>) {
+        let many = self.runs.len();
+        for length in 1..many {
+            for i in 0..many - length {
                 let j = i + length;
-                let groups = (self.changes[j + 1] - self.changes[i + 1]) as usize + 1;
+                let groups = usize::from(self.changes[j + 1] - self.changes[i + 1]) + 1;
                 if groups > 1 {
-                    let weight = self.weights[j + 1] - self.weights[i];
-                    let mut best = self.best_range(i, j);
-                    let window = Window { i, j, removed: 0 };
-                    self.try_points(window, weight, groups, &mut best)?;
-                    self.try_bits(window, groups, self.numbers[j + 1] - self.numbers[i], &mut best);
-                    best.cost += weight + self.price;
-                    self.plain[i * self.runs.len() + j] = best;
-                    self.rows[i * self.runs.len() + j] = best.cost;
-                    self.columns[j * self.runs.len() + i] = best.cost;
+                    let (cost, choice) = self.best(i, j, groups, below);
+                    self.choices[i * many + j] = choice;
+                    self.rows[i * many + j] = cost;
+                    self.columns[j * many + i] = cost;
                 }
             }
         }
-        Some(())
     }
 
-    /// The best range test of a window without removed runs, all of whose parts are known. It has two classes at least,
-    /// so there is one.
-    fn best_range(&self, i: usize, j: usize) -> Entry {
+    fn best(&mut self, i: usize, j: usize, groups: usize, below: Option<&Self>) -> (u32, Choice) {
+        let own = self.weights[j + 1] - self.weights[i] + self.price;
+        let below = self.peel.zip(below);
+        if let Some((peel, below)) = below
+            && peel.is_apart(i, j)
+        {
+            return (below.cost(peel.map(i), peel.map(j)), Choice::Lower);
+        }
+        let (mut cost, mut choice) = self.best_range(i, j);
+        if let Some((peel, below)) = below
+            && i < peel.run
+            && peel.run < j
+        {
+            let behind = below.cost(peel.map(i), peel.map(j));
+            if behind < cost {
+                (cost, choice) = (behind, Choice::Peel);
+            }
+        }
+        // Nothing is cheaper than free.
+        if cost > 0 && groups > 2 && groups <= self.few.max(self.bit_runs) {
+            if self.fine.fits(i, j) {
+                if let Some((test, found)) = self.fine.best(i, j, cost) {
+                    (cost, choice) = (found, Choice::Fine(test));
+                }
+            } else if let Some((test, found)) = self.coarse.best(i, j, cost) {
+                (cost, choice) = (found, Choice::Coarse(test));
+            }
+        }
+        (own + cost, choice)
+    }
+
+    fn cost(&self, i: usize, j: usize) -> u32 {
+        self.rows[i * self.runs.len() + j]
+    }
+
+    /// The best range test of a window all of whose parts are known. It has two classes at least, so there is one.
+    fn best_range(&self, i: usize, j: usize) -> (u32, Choice) {
+        const LANES: usize = 8;
         let many = self.runs.len();
         let before = &self.rows[i * many + i..i * many + j];
         let behind = &self.columns[j * many + i + 1..=j * many + j];
-        let costs = before.iter().zip(behind).zip(&self.seams[i + 1..=j]).map(|((a, b), seam)| a + b + seam);
-        // Two plain loops, since the first needs no branches.
-        let least = costs.clone().fold(u64::MAX, u64::min);
-        let first = costs.take_while(|&cost| cost != least).count();
-        Entry { cost: least, choice: Choice::Ge(narrow(i + 1 + first)) }
-    }
-
-    /// The least cost; `None` if the budget is used up.
-    fn cost(&mut self, i: usize, j: usize, removed: u128) -> Option<u64> {
-        let window = Window::new(i, j, removed);
-        if let Some(entry) = self.known(window) {
-            return Some(entry.cost);
-        }
-        let (mut weight, mut groups, mut numbers, mut class) = (0, 0, 0, None);
-        for run in window.remaining().map(|x| &self.runs[x]) {
-            weight += run.weight;
-            groups += usize::from(class != Some(run.class));
-            numbers += (run.last - run.first).min(MOST_NUMBERS) + 1;
-            class = Some(run.class);
-        }
-        let mut best = LEAF;
-        if groups > 1 {
-            best.cost = u64::MAX;
-            self.try_ranges(window, &mut best)?;
-            self.try_points(window, weight, groups, &mut best)?;
-            self.try_bits(window, groups, numbers, &mut best);
-            best.cost += weight + self.price;
-        }
-        if self.removed.len() >= STATES {
-            return None;
-        }
-        self.removed.insert(window.key(), best);
-        Some(best.cost)
-    }
-
-    fn known(&self, window: Window) -> Option<Entry> {
-        if window.removed == 0 {
-            return Some(self.plain[window.i * self.runs.len() + window.j]);
-        }
-        self.removed.get(&window.key())
-    }
-
-    fn try_ranges(&mut self, window: Window, best: &mut Entry) -> Option<()> {
-        let mut before = window.i;
-        for x in window.remaining().skip(1) {
-            if self.runs[x].class != self.runs[before].class {
-                let cost = self.cost(window.i, before, window.removed)?;
-                // Nothing is cheaper than free.
-                if cost < best.cost {
-                    let cost = cost + self.cost(x, window.j, window.removed)?;
-                    if cost < best.cost {
-                        *best = Entry { cost, choice: Choice::Ge(narrow(x)) };
-                    }
-                }
-            }
-            before = x;
-        }
-        Some(())
-    }
-
-    fn try_points(&mut self, window: Window, weight: u64, groups: usize, best: &mut Entry) -> Option<()> {
-        if self.params.few == 0 {
-            return Some(());
-        }
-        // A number this heavy deserves a test of its own anywhere; 0 says that none does.
-        let few_removed = window.removed.count_ones() < HEAVY_REMOVED;
-        let heavy =
-            if self.params.heavy == 0 || !few_removed { u64::MAX } else { weight / u64::from(self.params.heavy) };
-        if window.removed == 0 && groups > self.params.few {
-            return self.try_heavy(window, heavy, best);
-        }
-        let runs = self.runs;
-        let mut around = window.remaining();
-        let (Some(mut left), Some(mut x)) = (around.next(), around.next()) else { return Some(()) };
-        for right in around {
-            let run = &runs[x];
-            let island = runs[left].class == runs[right].class;
-            if run.is_single() && (groups <= self.params.few || island && run.weight >= heavy) {
-                let cost = self.cost(window.i, window.j, window.removed | 1 << x)?;
-                if cost < best.cost {
-                    *best = Entry { cost, choice: Choice::Eq(narrow(x)) };
-                }
-            }
-            (left, x) = (x, right);
-        }
-        Some(())
-    }
-
-    /// The same for a window without removed runs in which only islands of this weight are worth it.
-    fn try_heavy(&mut self, window: Window, heavy: u64, best: &mut Entry) -> Option<()> {
-        let weight = |x: u16| self.runs[usize::from(x)].weight;
-        let count = self.islands.iter().take_while(|&&x| weight(x) >= heavy).count();
-        let inside = |x: &u16| (window.i + 1..window.j).contains(&usize::from(*x));
-        let mut heaviest: Vec<u16> = self.islands[..count].iter().copied().filter(inside).collect();
-        heaviest.sort_unstable();
-        for x in heaviest {
-            let cost = self.cost(window.i, window.j, 1 << x)?;
-            if cost < best.cost {
-                *best = Entry { cost, choice: Choice::Eq(x) };
+        let seams = &self.seams[i + 1..=j];
+        let mut least = [u32::MAX; LANES];
+        let chunks = (before.chunks_exact(LANES), behind.chunks_exact(LANES), seams.chunks_exact(LANES));
+        let rest = chunks.0.remainder().iter().zip(chunks.1.remainder()).zip(chunks.2.remainder());
+        let rest = rest.map(|((a, b), seam)| a + b + seam).min();
+        for ((before, behind), seams) in chunks.0.zip(chunks.1).zip(chunks.2) {
+            for lane in 0..LANES {
+                let cost = before[lane] + behind[lane] + seams[lane];
+                least[lane] = if cost < least[lane] { cost } else { least[lane] };
             }
         }
-        Some(())
-    }
-
-    fn try_bits(&self, window: Window, groups: usize, numbers: u32, best: &mut Entry) {
-        // No cost: one test is enough already.
-        if best.cost == 0 || !(3..=self.params.bit_runs).contains(&groups) {
-            return;
-        }
-        let runs = self.runs;
-        let runs = window.remaining().map(|x| &runs[x]);
-        let found = if numbers <= MOST_NUMBERS {
-            Numbers::new(runs).best(best.cost, self.price)
-        } else if window.j - window.i < MOST_NUMBERS as usize {
-            Numbers::of_runs(runs.clone()).best_aligned(runs, best.cost, self.price)
-        } else {
-            None
-        };
-        if let Some(found) = found {
-            *best = Entry { cost: found.cost, choice: Choice::Set(found.mask) };
-        }
-    }
-
-    /// The tree that was found, as code.
-    fn tree(&self, builder: &mut Builder<'_>, i: usize, j: usize, removed: u128) -> CodeId {
-        let window = Window::new(i, j, removed);
-        let Window { i, j, removed } = window;
-        match self.known(window).unwrap_or(LEAF).choice {
-            Choice::Leaf => builder.class(&self.runs[i]),
-            Choice::Ge(x) => {
-                let x = usize::from(x);
-                let before = window.remaining().take_while(|&other| other < x).last().unwrap_or(i);
-                let yes = self.tree(builder, x, j, removed);
-                let no = self.tree(builder, i, before, removed);
-                builder.code.test(builder.held, (Op::Ge, self.runs[x].first), yes, no)
-            }
-            Choice::Eq(x) => {
-                let no = self.tree(builder, i, j, removed | 1 << x);
-                let run = &self.runs[usize::from(x)];
-                let yes = builder.class(run);
-                builder.code.test(builder.held, (Op::Eq, run.first), yes, no)
-            }
-            Choice::Set(mask) => {
-                // The same way as it was found.
-                let runs = window.remaining().map(|x| &self.runs[x]);
-                let numbers: u32 = runs.clone().map(|run| (run.last - run.first).min(MOST_NUMBERS) + 1).sum();
-                let later = |class| if class == CodeId::LATER { builder.later } else { class };
-                let mut numbers = if numbers <= MOST_NUMBERS { Numbers::new(runs) } else { Numbers::of_runs(runs) };
-                numbers.classes(later);
-                numbers.tree(builder.code, builder.held, mask)
-            }
-        }
+        let least = least.into_iter().chain(rest).min().unwrap_or(u32::MAX);
+        let mut costs = before.iter().zip(behind).zip(seams).map(|((a, b), seam)| a + b + seam);
+        let first = costs.position(|cost| cost == least).unwrap_or(0);
+        (least, Choice::Ge(u16::try_from(i + 1 + first).unwrap_or(u16::MAX)))
     }
 }
 
-struct Builder<'a> {
-    code: &'a mut Code,
-    held: Held,
-    later: CodeId,
-}
+/// A single number may have a layer of its own from this part of the weight on.
+const HEAVY: u64 = 50;
 
-impl Builder<'_> {
-    fn class(&self, run: &Run) -> CodeId {
-        if run.class == CodeId::LATER { self.later } else { run.class }
-    }
-}
-
-/// See [`Search::seams`].
-fn seams(runs: &[Run]) -> Vec<u64> {
-    const WALL: u64 = u64::MAX / 4;
-    let same = runs.windows(2).map(|pair| if pair[0].class == pair[1].class { WALL } else { 0 });
-    core::iter::once(0).chain(same).collect()
-}
-
-/// See [`Search::islands`].
-fn islands(runs: &[Run]) -> Vec<u16> {
-    let island = |&x: &usize| runs[x].is_single() && runs[x - 1].class == runs[x + 1].class;
-    let mut islands: Vec<usize> = (1..runs.len().saturating_sub(1)).filter(island).collect();
-    islands.sort_by_key(|&x| core::cmp::Reverse(runs[x].weight));
-    islands.into_iter().map(narrow).collect()
-}
-
-/// Runs are at most a few hundred.
-fn narrow(index: usize) -> u16 {
-    u16::try_from(index).unwrap_or(u16::MAX)
+/// The tree for a window of the first of some layers.
+fn tree(layers: &mut [Layer], builder: &mut Builder<'_>, i: usize, j: usize) -> CodeId {
+    let Some((layer, below)) = layers.split_first_mut() else { return builder.later };
+    let (test, yes, no) = match layer.choices[i * layer.runs.len() + j] {
+        Choice::Leaf => return builder.class(layer.runs[i].class),
+        Choice::Fine(test) => return layer.fine.test(builder, (i, j), test),
+        Choice::Coarse(test) => return layer.coarse.test(builder, (i, j), test),
+        Choice::Lower => {
+            let (i, j) = layer.peel.map_or((i, j), |peel| (peel.map(i), peel.map(j)));
+            return tree(below, builder, i, j);
+        }
+        Choice::Ge(x) => {
+            let x = usize::from(x);
+            let first = layer.runs[x].first;
+            let no = tree(layers, builder, i, x - 1);
+            let yes = tree(layers, builder, x, j);
+            ((Op::Ge, first), yes, no)
+        }
+        Choice::Peel => {
+            let peel = layer.peel.unwrap_or(Peel { run: i, merges: false });
+            let run = layer.runs[peel.run];
+            let no = tree(below, builder, peel.map(i), peel.map(j));
+            ((Op::Eq, run.first), builder.class(run.class), no)
+        }
+    };
+    builder.code.test(builder.held, test, yes, no)
 }

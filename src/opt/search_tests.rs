@@ -2,7 +2,7 @@
 
 use super::Params;
 use super::runs::{Run, TOTAL, runs};
-use super::search::search;
+use super::search::{Scale, search};
 use crate::bpf::Action;
 use crate::code::{Code, CodeId, Held, Input, Step};
 use alloc::collections::BTreeMap;
@@ -13,7 +13,7 @@ const HELD: Held = Held::all(Input::Nr);
 
 /// Range and equality tests wherever they are possible.
 const EVERYWHERE: Params =
-    Params { size_price: 10, few: 100, few_values: 100, heavy: 0, hot: 0, bit_runs: 0, max_runs: 200 };
+    Params { size_price: 10, few: 100, heavy: 0, bit_runs: 0, nested: 100, elements: 64, ..Params::DEFAULT };
 
 /// Up to seven runs of three classes, many of them single numbers, with weights.
 fn small() -> impl Strategy<Value = (Code, Vec<Run>)> {
@@ -37,24 +37,24 @@ fn small() -> impl Strategy<Value = (Code, Vec<Run>)> {
 }
 
 /// The least cost over all trees of range and equality tests; `left` are the runs that are not decided yet.
-fn exhaustive(runs: &[Run], left: u32, known: &mut BTreeMap<u32, u64>) -> u64 {
+fn exhaustive(runs: &[Run], scale: Scale, left: u32, known: &mut BTreeMap<u32, u32>) -> u32 {
     if let Some(&cost) = known.get(&left) {
         return cost;
     }
     let list: Vec<usize> = (0..runs.len()).filter(|&x| left >> x & 1 == 1).collect();
-    let mut best = u64::MAX;
+    let mut best = u32::MAX;
     if list.iter().all(|&x| runs[x].class == runs[list[0]].class) {
         best = 0;
     } else {
-        let weight: u64 = list.iter().map(|&x| runs[x].weight).sum();
-        let here = weight + TOTAL / 1000 * u64::from(EVERYWHERE.size_price);
+        let weight: u32 = list.iter().map(|&x| scale.weight(runs[x].weight)).sum();
+        let here = weight + scale.price;
         for &x in &list[1..] {
             let above = u32::MAX << x;
-            let cost = exhaustive(runs, left & above, known) + exhaustive(runs, left & !above, known);
+            let cost = exhaustive(runs, scale, left & above, known) + exhaustive(runs, scale, left & !above, known);
             best = best.min(here + cost);
         }
         for &x in list.iter().filter(|&&x| runs[x].is_single()) {
-            best = best.min(here + exhaustive(runs, left & !(1 << x), known));
+            best = best.min(here + exhaustive(runs, scale, left & !(1 << x), known));
         }
     }
     known.insert(left, best);
@@ -62,12 +62,12 @@ fn exhaustive(runs: &[Run], left: u32, known: &mut BTreeMap<u32, u64>) -> u64 {
 }
 
 /// The cost of a tree as it was built: every test is paid, and the weight of every run at each test on its way.
-fn paid(code: &Code, tree: CodeId, runs: &[Run]) -> u64 {
+fn paid(code: &Code, tree: CodeId, runs: &[Run], scale: Scale) -> u32 {
     let mut cost = 0;
     for run in runs {
         let mut at = tree;
         while let Step::Test { op, k, yes, no, .. } = code.step(at) {
-            cost += run.weight;
+            cost += scale.weight(run.weight);
             assert_eq!(op.holds(run.first, k), op.holds(run.last, k), "a run is never cut");
             at = if op.holds(run.first, k) { yes } else { no };
         }
@@ -81,15 +81,16 @@ proptest! {
 
     #[test]
     fn small_switches_are_decided_at_least_cost((mut code, runs) in small()) {
-        let found = search(&runs, EVERYWHERE);
+        let scale = Scale::of(&runs, EVERYWHERE);
+        let mut found = search(&runs, &[], EVERYWHERE);
         let all = u32::MAX >> (32 - runs.len());
-        prop_assert_eq!(found.cost(), exhaustive(&runs, all, &mut BTreeMap::new()));
+        prop_assert_eq!(found.cost(), exhaustive(&runs, scale, all, &mut BTreeMap::new()));
         // Shared tests are paid once, so the tree may be cheaper than was counted.
         let tree = found.tree(&mut code, HELD);
-        prop_assert!(paid(&code, tree, &runs) <= found.cost());
+        prop_assert!(paid(&code, tree, &runs, scale) <= found.cost());
         // More kinds of tests never cost more, fewer never less.
-        let ranges = search(&runs, Params { few: 0, ..EVERYWHERE });
-        let with_bits = search(&runs, Params { bit_runs: 8, ..EVERYWHERE });
+        let ranges = search(&runs, &[], Params { few: 0, ..EVERYWHERE });
+        let with_bits = search(&runs, &[], Params { bit_runs: 8, ..EVERYWHERE });
         prop_assert!(with_bits.cost() <= found.cost() && found.cost() <= ranges.cost());
     }
 }
@@ -114,8 +115,8 @@ fn large_switches_never_cost_more_than_range_tests() {
         for run in &mut runs {
             run.weight = TOTAL / 100_000 * u64::from(1 + random(500));
         }
-        let ranges = search(&runs, Params { few: 0, bit_runs: 0, heavy: 0, ..Params::default() });
-        let found = search(&runs, Params::default());
+        let ranges = search(&runs, &[], Params { few: 0, bit_runs: 0, heavy: 0, ..Params::default() });
+        let mut found = search(&runs, &[], Params::default());
         assert!(found.cost() <= ranges.cost());
         let tree = found.tree(&mut code, HELD);
         let mut at_ends = Vec::from([0, u32::MAX]);

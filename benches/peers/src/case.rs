@@ -3,7 +3,7 @@
 use crate::policies;
 use callsieve::arch::Arch;
 use callsieve::bpf::Action;
-use callsieve::policy::{Policy, Target, UnlistedX32};
+use callsieve::policy::{ArgWidth, Policy, Target, UnlistedX32};
 use callsieve::profile::{ActionSpec, Arg, Call, Op, Profile, Width};
 #[cfg(feature = "seacomb")]
 use callsieve::profile::{Operand, arg};
@@ -61,7 +61,9 @@ fn action(spec: &ActionSpec) -> Result<Action, Box<dyn Error>> {
 impl Case {
     /// The target for which everybody compiles: a foreign architecture is killed.
     pub fn target(&self, x32: UnlistedX32) -> Target {
-        Target::exactly(&self.arches).bad_arch(Action::KillProcess).unlisted_x32(x32)
+        let target = Target::exactly(&self.arches).bad_arch(Action::KillProcess).unlisted_x32(x32);
+        // Peers compare as many bits as the rules say.
+        target.arg_width(ArgWidth::Written)
     }
 
     /// What the policy means, with this answer to x32 numbers.
@@ -72,7 +74,7 @@ impl Case {
     /// The same policy with other rules, for peers that cannot say all of it.
     pub fn restated(&self, rules: &[Rule], x32: UnlistedX32) -> Result<Policy, Box<dyn Error>> {
         let profile = rules.iter().fold(Profile::new(self.default), |profile, rule| {
-            profile.rule(rule.action, &rule.call, rule.args.iter().copied())
+            profile.rule(rule.action, &rule.call, rule.args.as_slice())
         });
         Ok(profile.resolve(&self.target(x32))?)
     }
