@@ -42,6 +42,7 @@
 //! - [`check`]: proving, simulating, comparing, explaining and listing any program, whoever made it.
 //! - `kernel` (Linux, feature `install`): installing filters, probing what the kernel can do.
 //! - `sandbox` (Linux, feature `std`): a program that confines itself, in a few lines.
+//! - `supervise` (Linux, feature `std`): programs whose calls another process answers.
 //! - [`bpf`] and [`arch`]: instructions and actions; system calls, ABIs and error numbers.
 //!
 //! # Features
@@ -86,6 +87,8 @@ pub mod policy;
 pub mod profile;
 #[cfg(all(target_os = "linux", feature = "std"))]
 pub mod sandbox;
+#[cfg(all(target_os = "linux", feature = "std"))]
+pub mod supervise;
 
 #[cfg(feature = "json")]
 pub use compile::WeightsError;

@@ -138,8 +138,7 @@ pub enum WaitError {
 ///
 /// Dispositions of signals belong to the whole process; other threads should not change these two meanwhile.
 pub fn wait(child: &mut Child) -> Result<ExitStatus, WaitError> {
-    let _interrupt = Ignored::new(libc::SIGINT);
-    let _quit = Ignored::new(libc::SIGQUIT);
+    let _interrupts = IgnoredInterrupts::new();
     // As long as the child has not been waited for, its number stays its own. If that cannot be had, because it has been
     // waited for before, the standard library knows the status, or why there is none.
     let executed = wait_unreaped(child.id(), 0).is_err() || has_executed(child.id()) != Some(false);
@@ -175,7 +174,32 @@ pub(super) fn has_executed(pid: u32) -> Option<bool> {
     Some(flags & PF_FORKNOEXEC == 0)
 }
 
+/// While this lives, the calling process ignores SIGINT and SIGQUIT from the terminal, as a shell does that waits for a
+/// program: the program gets them as well, and decides what they mean. See system(3).
+///
+/// Make it after the program has been started, which would inherit it. Dispositions of signals belong to the whole
+/// process; other threads should not change these two meanwhile.
+#[derive(Debug)]
+pub struct IgnoredInterrupts {
+    _both: [Ignored; 2],
+}
+
+impl IgnoredInterrupts {
+    /// Ignores them from now on.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { _both: [libc::SIGINT, libc::SIGQUIT].map(Ignored::new) }
+    }
+}
+
+impl Default for IgnoredInterrupts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A signal that is ignored until this is dropped.
+#[derive(Debug)]
 struct Ignored {
     signal: libc::c_int,
     before: libc::sighandler_t,

@@ -51,7 +51,7 @@ mod status;
 mod supervised;
 
 #[cfg(feature = "std")]
-pub use command::{CommandExt, SpawnError, WaitError, spawn, wait};
+pub use command::{CommandExt, IgnoredInterrupts, SpawnError, WaitError, spawn, wait};
 pub use error::InstallError;
 pub use flags::{FilterFlag, FilterFlags};
 pub use host::{Host, HostError, host, host_target};
@@ -64,6 +64,8 @@ pub use notify::{
 pub use probe::{Support, action_available, flag_available, probe};
 #[cfg(feature = "std")]
 pub use readback::{ReadBack, ReadBackError, filters_of, pending_call};
+#[cfg(all(feature = "std", feature = "json"))]
+pub(crate) use rights::receive_fds;
 #[cfg(feature = "std")]
 pub use sigsys::{SigsysError, SigsysHandler, SigsysInfo};
 #[cfg(feature = "std")]

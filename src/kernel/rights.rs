@@ -74,6 +74,16 @@ pub(super) fn receive(socket: BorrowedFd<'_>, text: &mut [u8]) -> io::Result<(us
     Ok((got, fds))
 }
 
+/// Receives a piece of text from a Unix socket, and the descriptors that came with it (`SCM_RIGHTS`, see unix(7)),
+/// close-on-exec. No text means the end.
+#[cfg(feature = "json")]
+pub(crate) fn receive_fds(
+    socket: &std::os::unix::net::UnixStream,
+    text: &mut [u8],
+) -> io::Result<(usize, Vec<OwnedFd>)> {
+    receive(std::os::fd::AsFd::as_fd(socket), text)
+}
+
 /// The descriptors of a message.
 ///
 /// # Safety

@@ -5,6 +5,7 @@
 
 mod arches;
 mod arguments;
+mod ask;
 mod calls;
 mod capabilities;
 mod conflict;

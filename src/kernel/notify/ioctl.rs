@@ -198,6 +198,13 @@ pub(super) fn pidfd_getfd(pidfd: BorrowedFd<'_>, target: RawFd) -> Answer<OwnedF
     Ok(unsafe { owned(fd) })
 }
 
+/// Sends a signal to the thread or process of a pidfd.
+pub(super) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Answer<()> {
+    // SAFETY: plain numbers, and a null pointer for "as kill(2) does".
+    let args = [number(pidfd.as_raw_fd()), number(signal), 0, 0, 0, 0];
+    unsafe { call(libc::SYS_pidfd_send_signal, args) }.map(drop)
+}
+
 /// Takes a descriptor that a system call has just given to this process.
 ///
 /// # Safety

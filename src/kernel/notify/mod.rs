@@ -32,6 +32,7 @@
 
 mod error;
 mod ioctl;
+mod kill;
 mod listener;
 mod memory;
 mod notification;

@@ -339,7 +339,7 @@ impl<'l> Notification<'l> {
         }
     }
 
-    fn unanswered(mut self, error: NotifyError) -> Unanswered<'l> {
+    pub(super) fn unanswered(mut self, error: NotifyError) -> Unanswered<'l> {
         self.answered = false;
         Unanswered { error, notification: self }
     }

@@ -1,0 +1,332 @@
+//! The dispatcher, the pool, and what handlers are given.
+
+use super::NEVER_NOTIFIED;
+use super::counts::{Counters, Counts};
+use super::decision::{Decision, Result as Answered};
+use crate::arch::Syscall;
+use crate::kernel::{AddFd, Listener, MemoryError, Notification, NotifyError, Outcome, Response};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use core::cell::RefCell;
+use core::fmt;
+use core::ops::Deref;
+use std::io::{self, PipeReader, PipeWriter, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Instant;
+use thiserror::Error;
+
+/// What shall become of a call.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It is not made, and this is its answer.
+    Respond(Response),
+    /// It is not made, and the target gets a descriptor as its answer. Before Linux 5.14 only with
+    /// [`AddFd::allow_two_step`]. If the target cannot take it, the call fails with EMFILE.
+    GiveFd(OwnedFd, AddFd),
+    /// It goes on **unchecked**; see [`Notification::continue_unchecked`] for what that means. Before Linux 5.5 it fails
+    /// with ENOSYS.
+    ContinueUnchecked,
+    /// The process is killed, as by a filter ([`Notification::kill`]).
+    Kill,
+}
+
+/// What a handler says. A target that has gone needs no verdict. A failure is an answer as well: EFAULT for memory that
+/// is not there, ENAMETOOLONG for a string that is too long, EPERM for everything else.
+pub type Judged = Result<Outcome<Verdict>, MemoryError>;
+
+type Handler<'h> = Box<dyn Fn(&Call<'_>) -> Judged + Send + Sync + 'h>;
+type Log<'h> = Box<dyn Fn(&Decision) + Send + Sync + 'h>;
+
+/// A call as a handler sees it: the [`Notification`], which the supervisor answers, and a note for the log.
+#[derive(Debug)]
+pub struct Call<'n> {
+    notification: &'n Notification<'n>,
+    note: RefCell<Option<String>>,
+}
+
+impl Call<'_> {
+    /// Notes something for the log, in place of an earlier note.
+    pub fn note(&self, text: impl Into<String>) {
+        *self.note.borrow_mut() = Some(text.into());
+    }
+}
+
+impl<'n> Deref for Call<'n> {
+    type Target = Notification<'n>;
+
+    fn deref(&self) -> &Notification<'n> {
+        self.notification
+    }
+}
+
+/// Why a supervisor cannot be made as it is described.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SuperviseError {
+    /// There is no such call on any ABI.
+    #[error("unknown system call {name:?}{}", did_you_mean(name))]
+    UnknownCall {
+        /// The name.
+        name: String,
+    },
+    /// One of [`NEVER_NOTIFIED`].
+    #[error("{name} is never notified: it has nobody to go back to, or no arguments")]
+    NeverNotified {
+        /// The name.
+        name: String,
+    },
+}
+
+fn did_you_mean(name: &str) -> String {
+    Syscall::nearest(name).map_or_else(String::new, |near| alloc::format!(" (did you mean {near:?}?)"))
+}
+
+/// Judges calls by handlers on a pool of threads. It can be run several times, also at the same time for several
+/// listeners; the counts are those of all.
+pub struct Supervisor<'h> {
+    handlers: BTreeMap<&'static str, Arc<Handler<'h>>>,
+    otherwise: Handler<'h>,
+    log: Option<Log<'h>>,
+    threads: usize,
+    queue: usize,
+    counters: Counters,
+    stop: OnceLock<(PipeReader, Stopper)>,
+}
+
+/// Stops a supervisor from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    alarm: Arc<PipeWriter>,
+}
+
+impl Stopper {
+    /// The supervisor receives no more, answers what it has received, and returns. So does every later run.
+    pub fn stop(&self) {
+        // An empty pipe takes a byte, and one is enough.
+        let _ = (&*self.alarm).write(&[0]);
+    }
+}
+
+impl<'h> Supervisor<'h> {
+    /// A supervisor with one handler for all calls that no other one is for, as many threads as there are processors (at
+    /// least two), and a queue of 64 calls.
+    pub fn new(otherwise: impl Fn(&Call<'_>) -> Judged + Send + Sync + 'h) -> Self {
+        Self {
+            handlers: BTreeMap::new(),
+            otherwise: Box::new(otherwise),
+            log: None,
+            threads: thread::available_parallelism().map_or(2, |number| number.get().max(2)),
+            queue: 64,
+            counters: Counters::default(),
+            stop: OnceLock::new(),
+        }
+    }
+
+    /// A handler for some calls, on every ABI that has them.
+    pub fn on<'n>(
+        mut self,
+        names: impl IntoIterator<Item = &'n str>,
+        handler: impl Fn(&Call<'_>) -> Judged + Send + Sync + 'h,
+    ) -> Result<Self, SuperviseError> {
+        let handler: Arc<Handler<'h>> = Arc::new(Box::new(handler));
+        for name in names {
+            let call = Syscall::from_name(name).ok_or_else(|| SuperviseError::UnknownCall { name: name.into() })?;
+            if NEVER_NOTIFIED.contains(&name) {
+                return Err(SuperviseError::NeverNotified { name: name.into() });
+            }
+            self.handlers.insert(call.name(), Arc::clone(&handler));
+        }
+        Ok(self)
+    }
+
+    /// How many threads run handlers, at least one: that many calls are judged at the same time.
+    #[must_use]
+    pub fn threads(self, number: usize) -> Self {
+        Self { threads: number.max(1), ..self }
+    }
+
+    /// How many calls may be received and wait for a thread. Those beyond wait in the kernel, where a signal can still
+    /// end them.
+    #[must_use]
+    pub fn queue(self, number: usize) -> Self {
+        Self { queue: number, ..self }
+    }
+
+    /// Is told of every decision, on the thread that made it. A log that waits holds its thread up.
+    #[must_use]
+    pub fn log(self, log: impl Fn(&Decision) + Send + Sync + 'h) -> Self {
+        Self { log: Some(Box::new(log)), ..self }
+    }
+
+    /// What stops it. Ask for it before [`run`](Self::run) begins.
+    pub fn stopper(&self) -> io::Result<Stopper> {
+        if let Some((_, stopper)) = self.stop.get() {
+            return Ok(stopper.clone());
+        }
+        let (wake, alarm) = io::pipe()?;
+        let (_, stopper) = self.stop.get_or_init(|| (wake, Stopper { alarm: Arc::new(alarm) }));
+        Ok(stopper.clone())
+    }
+
+    /// The numbers up to now.
+    pub fn counts(&self) -> Counts {
+        self.counters.read()
+    }
+
+    /// Answers calls until nobody has the filter any more, or it is stopped. Afterwards everything that was received has
+    /// been answered.
+    ///
+    /// # Errors
+    /// If the listener fails, or no thread can be started ([`NotifyError::Other`] with `clone`).
+    pub fn run(&self, listener: &Listener) -> Result<Counts, NotifyError> {
+        let (sender, receiver) = sync_channel(self.queue);
+        let receiver = Mutex::new(receiver);
+        thread::scope(|scope| {
+            let work = || self.work(&receiver);
+            for started in 0..self.threads {
+                let builder = thread::Builder::new().name("supervisor".into());
+                if let Err(error) = builder.spawn_scoped(scope, work) {
+                    if started == 0 {
+                        let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
+                        return Err(NotifyError::Other { call: "clone", errno });
+                    }
+                    break;
+                }
+            }
+            let wake = self.stop.get().map(|(wake, _)| wake.as_fd());
+            while let Some(notification) = listener.recv_or_wake(wake)? {
+                Counters::one(&self.counters.received);
+                // The threads live as long as this loop.
+                if let Err(unsent) = sender.send(notification) {
+                    drop(unsent);
+                }
+            }
+            // Then the threads come to their end.
+            drop(sender);
+            Ok(())
+        })?;
+        Ok(self.counts())
+    }
+
+    /// What a thread of the pool does.
+    fn work(&self, receiver: &Mutex<Receiver<Notification<'_>>>) {
+        loop {
+            let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            match next {
+                Ok(notification) => self.handle(notification),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn handle(&self, notification: Notification<'_>) {
+        let begin = Instant::now();
+        let (tid, data) = (notification.tid(), *notification.data());
+        let call = Call { notification: &notification, note: RefCell::new(None) };
+        let handler = notification.name().and_then(|name| self.handlers.get(name));
+        let handler = handler.map_or(&self.otherwise, |handler| &**handler);
+        let judged = catch_unwind(AssertUnwindSafe(|| handler(&call)));
+        let note = call.note.take();
+        let result = match judged {
+            Ok(Ok(Outcome::Done(verdict))) => answer(notification, verdict),
+            Ok(Ok(Outcome::Gone)) => settle(notification, Response::Errno(EPERM), |_| Answered::Gone),
+            Ok(Err(error)) => fail(notification, failure(error), error.to_string()),
+            Err(_) => fail(notification, EPERM, "the handler panicked".into()),
+        };
+        self.count(&result);
+        if let Some(log) = &self.log {
+            let decision = Decision { tid, data, result, note, time: begin.elapsed() };
+            // A log that panics must not end a thread that others wait for.
+            let _ = catch_unwind(AssertUnwindSafe(|| log(&decision)));
+        }
+    }
+
+    fn count(&self, result: &Answered) {
+        let counters = &self.counters;
+        Counters::one(match result {
+            Answered::Responded(Response::Return(_) | Response::Errno(0)) => &counters.returned,
+            Answered::Responded(_) => &counters.refused,
+            Answered::GaveFd(_) => &counters.descriptors,
+            Answered::Continued => &counters.continued,
+            Answered::Killed => &counters.killed,
+            Answered::Gone => &counters.gone,
+            Answered::Failed(..) => &counters.failed,
+        });
+    }
+}
+
+const EPERM: u16 = 1;
+
+/// Answers a call, and says how that went.
+fn answer(notification: Notification<'_>, verdict: Verdict) -> Answered {
+    match verdict {
+        Verdict::Respond(response) => settle(notification, response, Answered::Responded),
+        Verdict::GiveFd(fd, how) => match notification.respond_with_fd(fd, how) {
+            Ok(Outcome::Done(number)) => Answered::GaveFd(number),
+            Ok(Outcome::Gone) => Answered::Gone,
+            Err(unanswered) => {
+                let error = unanswered.error();
+                let errno = if matches!(error, NotifyError::TargetFull { .. }) { libc::EMFILE } else { libc::ENOSYS };
+                fail(unanswered.into_notification(), number(errno), error.to_string())
+            }
+        },
+        Verdict::ContinueUnchecked => match notification.continue_unchecked() {
+            Ok(Outcome::Done(())) => Answered::Continued,
+            Ok(Outcome::Gone) => Answered::Gone,
+            Err(unanswered) => {
+                let error = unanswered.error().to_string();
+                fail(unanswered.into_notification(), number(libc::ENOSYS), error)
+            }
+        },
+        Verdict::Kill => match notification.kill() {
+            Ok(()) => Answered::Killed,
+            Err(unanswered) => {
+                let error = unanswered.error().to_string();
+                fail(unanswered.into_notification(), EPERM, error)
+            }
+        },
+    }
+}
+
+fn fail(notification: Notification<'_>, errno: u16, why: String) -> Answered {
+    settle(notification, Response::Errno(errno), |response| Answered::Failed(response, why))
+}
+
+fn settle(notification: Notification<'_>, response: Response, done: impl FnOnce(Response) -> Answered) -> Answered {
+    match notification.respond(response) {
+        Ok(Outcome::Done(())) => done(response),
+        Ok(Outcome::Gone) => Answered::Gone,
+        Err(error) => Answered::Failed(response, error.to_string()),
+    }
+}
+
+/// The error number that the kernel would have given.
+fn failure(error: MemoryError) -> u16 {
+    match error {
+        MemoryError::Fault { .. } => number(libc::EFAULT),
+        MemoryError::TooLong { .. } => number(libc::ENAMETOOLONG),
+        MemoryError::Notify(_) => EPERM,
+    }
+}
+
+fn number(errno: i32) -> u16 {
+    u16::try_from(errno).unwrap_or(EPERM)
+}
+
+impl fmt::Debug for Supervisor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Supervisor")
+            .field("handlers", &self.handlers.keys())
+            .field("threads", &self.threads)
+            .field("queue", &self.queue)
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
+}
