@@ -16,6 +16,8 @@ mod file;
 mod filter;
 mod fuse;
 mod input;
+#[cfg(target_os = "linux")]
+mod live;
 mod merge;
 mod outcome;
 mod picture;

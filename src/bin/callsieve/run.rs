@@ -1,15 +1,18 @@
 //! `callsieve run`: a command under a filter.
 
 use crate::RUN_FAILED;
-use crate::common::mention_warnings;
+use crate::common::{Source, mention_warnings};
 use crate::filter::FilterOptions;
+use crate::live::{Live, Report};
 use crate::outcome::{Done, Failure, Outcome, complain, reason};
 use crate::values;
 use callsieve::Filter;
 use callsieve::arch::Arch;
 use callsieve::bpf::{Action, SyscallData};
-use callsieve::kernel::{self, Install, SpawnError, WaitError};
-use callsieve::policy::Policy;
+use callsieve::check::Explainer;
+use callsieve::kernel::{self, FilterFlag, Install, SpawnError, Supervised, WaitError};
+use callsieve::policy::{Policy, Target};
+use callsieve::supervise::NEVER_NOTIFIED;
 use clap::Args;
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -37,6 +40,7 @@ Examples:
   callsieve run --profile container-default -- sh
   callsieve run --profile profile.json --log -- ./server --port 80
   callsieve run --profile container-default --caps all -- unshare -r id")]
+#[allow(clippy::struct_excessive_bools)] // Words of the command line.
 pub struct Options {
     /// JSON file, - for standard input, or container-default
     #[arg(long, short)]
@@ -50,6 +54,22 @@ pub struct Options {
     #[arg(long)]
     keep_privs: bool,
 
+    /// Show every distinct denial while the command runs: the call with its arguments, and why it is denied
+    ///
+    /// A supervisor answers denied calls as the profile says, so the command behaves as without it, but slower. It ends
+    /// when the command and all that it has started have ended. KILL_THREAD ends the whole process here, and calls with
+    /// TRAP and TRACE are not shown.
+    #[arg(long, help_heading = "Seeing what is denied")]
+    explain: bool,
+
+    /// Deny nothing: carry out and report what the profile would deny. Do not run what you do not trust
+    #[arg(long, requires = "explain", help_heading = "Seeing what is denied")]
+    audit_only: bool,
+
+    /// Write the denials as JSON to this file in the end
+    #[arg(long, value_name = "FILE", requires = "explain", help_heading = "Seeing what is denied")]
+    report: Option<PathBuf>,
+
     /// The command and its arguments
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
@@ -59,14 +79,20 @@ pub struct Options {
 }
 
 pub fn execute(options: &Options) -> Outcome {
-    let (filter, install) = prepare(options).map_err(|failure| failure.status(RUN_FAILED))?;
+    let prepared = prepare(options).map_err(|failure| failure.status(RUN_FAILED))?;
     let Some((name, arguments)) = options.command.split_first() else {
         return Err(Failure::new("no command is given").status(RUN_FAILED));
     };
-    let mut command = Command::new(find(name)?);
-    command.arg0(name).args(arguments);
-    let status = start(command, name, &filter, install)?;
-    if status.signal() == Some(values::native()?.sigsys().into()) {
+    let path = find(name)?;
+    let status = if options.explain {
+        let supervised = Supervised::new(path).arg0(name).args(arguments);
+        explain(options, supervised, name, &prepared)?
+    } else {
+        let mut command = Command::new(path);
+        command.arg0(name).args(arguments);
+        start(command, name, &prepared)?
+    };
+    if !options.explain && status.signal() == Some(values::native()?.sigsys().into()) {
         complain(&format!(
             "{} was killed by the filter (SIGSYS); with --log the kernel log has the call (dmesg, type=1326)",
             name.display()
@@ -75,8 +101,15 @@ pub fn execute(options: &Options) -> Outcome {
     Ok(Done { status: passed_on(status), ..Done::default() })
 }
 
-/// Everything that can be done before the command is looked at.
-fn prepare(options: &Options) -> Result<(Filter, Install), Failure> {
+/// What can be made ready before the command is looked at.
+struct Prepared {
+    source: Source,
+    target: Target,
+    filter: Filter,
+    install: Install,
+}
+
+fn prepare(options: &Options) -> Result<Prepared, Failure> {
     let host = kernel::host().map_err(|error| Failure::new(error.to_string()))?;
     let source = options.filter.target.read(&options.profile)?;
     let mut target = options.filter.target.target()?;
@@ -87,9 +120,11 @@ fn prepare(options: &Options) -> Result<(Filter, Install), Failure> {
     mention_warnings(&source.name, &policy);
     let install = Install::from_policy(&policy).map_err(|error| Failure::new(format!("{}: {error}", source.name)))?;
     can_start(&policy, host.program_arch(), &source.name)?;
+    let policy = if options.explain { policy.notify_denied(&NEVER_NOTIFIED) } else { policy };
     let filter = options.filter.compile(&source.name, &policy)?;
-    let install = if options.log { install.log(true) } else { install };
-    Ok((filter, install.no_new_privs(!options.keep_privs)))
+    let install = install.log(options.log).no_new_privs(!options.keep_privs);
+    let killable = options.explain && kernel::flag_available(FilterFlag::WaitKillableRecv);
+    Ok(Prepared { source, target, filter, install: if killable { install.wait_killable(true) } else { install } })
 }
 
 /// Whether a command can be started under this policy at all. A filter for another machine would kill the child before
@@ -112,26 +147,58 @@ fn can_start(policy: &Policy, arch: Arch, name: &str) -> Result<(), Failure> {
 }
 
 /// Starts the command and waits for its end.
-fn start(command: Command, name: &OsStr, filter: &Filter, install: Install) -> Result<ExitStatus, Failure> {
-    let name = name.display();
-    let mut child = kernel::spawn(command, filter.program(), install).map_err(|error| match error {
-        SpawnError::Install(error) => Failure::new(error.to_string()).status(RUN_FAILED),
-        SpawnError::Start(error) if error.kind() == ErrorKind::NotFound => {
-            let text = format!("cannot run {name}: the interpreter that it names is missing");
-            Failure::new(text).status(NOT_FOUND)
-        }
-        SpawnError::Start(error) => {
-            Failure::new(format!("cannot run {name}: {}", reason(&error))).status(NOT_EXECUTABLE)
-        }
+fn start(command: Command, name: &OsStr, prepared: &Prepared) -> Result<ExitStatus, Failure> {
+    let mut child = kernel::spawn(command, prepared.filter.program(), prepared.install)
+        .map_err(|error| not_started(name, error))?;
+    kernel::wait(&mut child).map_err(|error| not_executed(name, error))
+}
+
+/// Starts the command under a supervisor that explains what is denied, and waits for the end of it and of all that it
+/// has started.
+fn explain(
+    options: &Options,
+    supervised: Supervised,
+    name: &OsStr,
+    prepared: &Prepared,
+) -> Result<ExitStatus, Failure> {
+    let Prepared { source, target, filter, install } = prepared;
+    let failed = |text: String| Failure::new(text).status(RUN_FAILED);
+    let explainer =
+        Explainer::new(&source.profile, target).map_err(|error| failed(format!("{}: {error}", source.name)))?;
+    let mut report = options.report.as_deref().map(Report::create).transpose()?;
+    let live = Live::new(&explainer, options.audit_only);
+    let (mut child, listener) =
+        supervised.install(*install).spawn(filter.program()).map_err(|error| not_started(name, error))?;
+    let status = live.watch(&mut child, listener, report.as_mut())?;
+    status.map_err(|error| not_executed(name, error))
+}
+
+fn not_started(name: &OsStr, error: SpawnError) -> Failure {
+    match error {
+        SpawnError::Start(error) => not_run(name, &error),
         error => Failure::new(error.to_string()).status(RUN_FAILED),
-    })?;
-    kernel::wait(&mut child).map_err(|error| match error {
+    }
+}
+
+fn not_executed(name: &OsStr, error: WaitError) -> Failure {
+    match error {
+        WaitError::ExecFailed(error) => not_run(name, &error),
         WaitError::NeverExecuted(_) => {
             let why = "it was not executed, and the reason is lost, because the profile denies write";
-            Failure::new(format!("cannot run {name}: {why}")).status(NOT_EXECUTABLE)
+            Failure::new(format!("cannot run {}: {why}", name.display())).status(NOT_EXECUTABLE)
         }
         error => Failure::new(error.to_string()).status(RUN_FAILED),
-    })
+    }
+}
+
+/// execve(2) failed.
+fn not_run(name: &OsStr, error: &std::io::Error) -> Failure {
+    let name = name.display();
+    if error.kind() == ErrorKind::NotFound {
+        let text = format!("cannot run {name}: the interpreter that it names is missing");
+        return Failure::new(text).status(NOT_FOUND);
+    }
+    Failure::new(format!("cannot run {name}: {}", reason(error))).status(NOT_EXECUTABLE)
 }
 
 /// The exit status, or 128 and the signal.
