@@ -21,7 +21,7 @@ use crate::arch::Arch;
 use crate::bpf::Action;
 use crate::check::{Judge, Region, Regions, Subject, Word};
 use crate::policy::{Policy, Semantics, Span, Target};
-use crate::profile::{Arg, Call, Dialect, Format, ListedArch, Profile, Rule, When};
+use crate::profile::{Arg, Call, Dialect, Format, ListedArch, Op, Profile, Rule, When};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -183,7 +183,11 @@ impl<'a> Export<'a> {
             let cubes = cubes(region, arch, left).ok_or_else(too_many)?;
             *count = count.saturating_add(cubes.len());
             for args in cubes {
-                let above = |arg: &Arg| arg.value() >> 32 != 0 || arg.value_two() >> 32 != 0;
+                // Of a mask it does not matter that its upper half is cut off: there the argument is 0.
+                let above = |arg: &Arg| match arg.op() {
+                    Op::MaskedEq => arg.value_two() >> 32 != 0,
+                    _ => arg.value() >> 32 != 0,
+                };
                 if let Some(narrow) = narrow.filter(|_| args.iter().any(above)) {
                     return Err(wrong(Obstacle::WideConstant { on: narrow }));
                 }
