@@ -222,7 +222,12 @@ fn headers() -> Headers {
 
 /// Says why a test did not run, past the capture of the test harness.
 fn skip(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED {reason}");
+    let line = format!("SKIP {reason}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("CALLSIEVE_SKIPS") {
+        let file = fs::OpenOptions::new().append(true).create(true).open(path);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("CALLSIEVE_SKIPS must be writable");
+    }
 }
 
 /// Our calls of an ABI without its base, second names included.

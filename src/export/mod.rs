@@ -31,6 +31,9 @@ use alloc::vec::Vec;
 /// Entries of a profile that are written at most. The largest of real profiles has 318.
 pub const MAX_ENTRIES: usize = 4096;
 
+/// Calls that carry others.
+const CARRIERS: [&str; 2] = ["socketcall", "ipc"];
+
 impl Policy {
     /// Writes the policy as a profile in the OCI dialect that means exactly the same: to runc, to crun and to
     /// [`Profile::from_json`]. That is proven before this returns.
@@ -101,7 +104,12 @@ impl<'a> Export<'a> {
         let mut entries: BTreeMap<Entry, Vec<Call>> = BTreeMap::new();
         let mut count = 0_usize;
         for (name, numbers) in self.names() {
-            for entry in self.entries(&numbers, &mut count)? {
+            let mut own = self.entries(&numbers, &mut count)?;
+            // Left out, they would follow the entries of the calls that they carry.
+            if own.is_empty() && CARRIERS.contains(&name.as_str()) {
+                own.push((self.default, Vec::new()));
+            }
+            for entry in own {
                 entries.entry(entry).or_default().push(Call::Name(name.clone()));
             }
         }

@@ -2,6 +2,7 @@
 
 use super::Semantics;
 use super::findings::{Finding, Findings};
+use super::multiplex::{self, Multiplexer};
 use crate::arch::{Arch, Syscall};
 use crate::bpf::Action;
 use crate::profile::{ActionSpec, Call, Code, Profile, Rule, Severity};
@@ -14,46 +15,6 @@ const UNKNOWN_SHOWN: usize = 20;
 
 /// Calls that `x86_64` lets through before it looks at any filter: uretprobe since 6.11, uprobe since 6.18.
 const FORCED: [(&str, u32); 2] = [("uretprobe", 335), ("uprobe", 336)];
-
-/// What can also be called by `socketcall`.
-const SOCKET_CALLS: [&str; 20] = [
-    "socket",
-    "bind",
-    "connect",
-    "listen",
-    "accept",
-    "getsockname",
-    "getpeername",
-    "socketpair",
-    "send",
-    "recv",
-    "sendto",
-    "recvfrom",
-    "shutdown",
-    "setsockopt",
-    "getsockopt",
-    "sendmsg",
-    "recvmsg",
-    "accept4",
-    "recvmmsg",
-    "sendmmsg",
-];
-
-/// What can also be called by `ipc`.
-const IPC_CALLS: [&str; 12] = [
-    "semop",
-    "semget",
-    "semctl",
-    "semtimedop",
-    "msgsnd",
-    "msgrcv",
-    "msgget",
-    "msgctl",
-    "shmat",
-    "shmdt",
-    "shmget",
-    "shmctl",
-];
 
 /// What an entry's calls are called in the table; `None` for numbers and for names that exist nowhere.
 pub(super) type Known = Vec<Option<Syscall>>;
@@ -100,8 +61,8 @@ pub(super) fn check<'p>(
     for (entry, (rule, _)) in counting() {
         checking.forced(entry, rule);
     }
-    for (multiplexer, members) in [("socketcall", &SOCKET_CALLS[..]), ("ipc", &IPC_CALLS[..])] {
-        checking.multiplexed(multiplexer, members, &mut counting().map(|(entry, (rule, _))| (entry, rule)));
+    for multiplexer in &multiplex::ALL {
+        checking.multiplexed(multiplexer, &mut counting().map(|(entry, (rule, _))| (entry, rule)));
     }
 }
 
@@ -218,21 +179,22 @@ impl Checking<'_, '_> {
     }
 
     /// `socketcall` and `ipc` reach what other entries restrict.
-    fn multiplexed(&mut self, multiplexer: &str, members: &[&str], counting: &mut dyn Iterator<Item = (usize, &Rule)>) {
-        let here: Vec<Arch> = self.arches.iter().copied().filter(|arch| arch.number(multiplexer).is_some()).collect();
+    fn multiplexed(&mut self, multiplexer: &Multiplexer, counting: &mut dyn Iterator<Item = (usize, &Rule)>) {
+        let here: Vec<Arch> =
+            self.arches.iter().copied().filter(|arch| arch.number(multiplexer.name).is_some()).collect();
         if here.is_empty() {
             return;
         }
-        let is = |call: &Call, name: &str| matches!(call, Call::Name(own) if own == name);
+        let is_it = |call: &Call| matches!(call, Call::Name(own) if own == multiplexer.name);
         let (mut naming, mut restricting) = (Vec::new(), None);
         for (entry, rule) in counting {
-            if let Some(position) = rule.calls.iter().position(|call| is(call, multiplexer)) {
+            if let Some(position) = rule.calls.iter().position(is_it) {
                 naming.push((entry, position, &rule.action));
             }
             if !rule.args.is_empty() || rule.action != ActionSpec::Action(Action::Allow) {
                 restricting = restricting.or_else(|| {
-                    let member = members.iter().find(|member| rule.calls.iter().any(|call| is(call, member)))?;
-                    Some((*member, rule.path.as_str()))
+                    let member = rule.calls.iter().find(|call| multiplexer.inner(call).is_some())?;
+                    Some((member, rule.path.as_str()))
                 });
             }
         }
@@ -247,7 +209,7 @@ impl Checking<'_, '_> {
             for arch in &here {
                 self.findings.add(Finding {
                     name: Some(position),
-                    call: Some(multiplexer.into()),
+                    call: Some(multiplexer.name.into()),
                     arch: Some(*arch),
                     text: text.clone(),
                     ..Finding::new(severity, Code::Multiplexed, Some(entry))

@@ -14,6 +14,7 @@ mod error;
 mod findings;
 mod lower;
 mod merge;
+mod multiplex;
 mod print;
 mod resolve;
 mod rules;

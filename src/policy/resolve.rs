@@ -3,15 +3,17 @@
 use super::calls::{self, Known};
 use super::findings::{Finding, Findings};
 use super::lower::{Lowered, Lowering};
+use super::multiplex::{Multiplexer, Say};
 use super::settle::{Settling, call_name};
 use super::solve::{OutOfWork, Work};
 use super::{
     ArgWidth, InstallOptions, Policy, ResolveError, Rule, Section, Semantics, Source, Target, UnlistedX32, when,
 };
-use super::{arches, arguments, unlisted};
+use super::{arches, arguments, multiplex, unlisted};
 use crate::arch::Arch;
 use crate::bpf::Action;
-use crate::profile::{ActionSpec, Code, Dialect, Profile, Severity};
+use crate::profile::{ActionSpec, Call, Code, Dialect, Profile, Severity};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -127,7 +129,7 @@ impl<'p> Resolving<'p> {
         // With a default action that is an error already, some action must stand in to find the other problems.
         let profile = self.profile;
         let default = self.lowering(arch).action(&profile.default_action, None).unwrap_or(Action::KillProcess);
-        let (rules, written) = self.written(arch, default);
+        let (rules, written, named) = self.written(arch, default);
         let mut settling = Settling {
             arch,
             default,
@@ -157,14 +159,12 @@ impl<'p> Resolving<'p> {
                 calls.push((nr, settled.into()));
             }
         }
-        let mut named: Vec<u32> = written.iter().map(|&(nr, _)| nr).collect();
-        named.dedup();
         Ok((Section { arch, default, unlisted: Vec::new(), calls: calls.into_iter().collect() }, named))
     }
 
     /// The rules of all entries, and for each number the indexes of its rules: numbers ascending, the rules of each in
-    /// the order of the file.
-    fn written(&mut self, arch: Arch, default: Action) -> (Vec<Rule>, Vec<(u32, usize)>) {
+    /// the order of the file. Last the numbers that entries name.
+    fn written(&mut self, arch: Arch, default: Action) -> (Vec<Rule>, Vec<(u32, usize)>, Vec<u32>) {
         let (mut rules, mut written) = (Vec::new(), Vec::new());
         for (index, (rule, (active, known))) in self.profile.rules.iter().zip(self.entries).enumerate() {
             let numbers = if *active { calls::numbers(rule, known, arch) } else { Vec::new() };
@@ -185,7 +185,74 @@ impl<'p> Resolving<'p> {
         }
         // The sort is stable, so the rules stay in order; the runs that the entries left make it quick.
         written.sort_by_key(|&(nr, _)| nr);
-        (rules, written)
+        let mut named: Vec<u32> = written.iter().map(|&(nr, _)| nr).collect();
+        named.dedup();
+        for multiplexer in &multiplex::ALL {
+            if let Some(nr) = arch.number(multiplexer.name) {
+                for rule in self.carried(multiplexer, (arch, nr), default) {
+                    written.push((nr, rules.len()));
+                    rules.push(rule);
+                }
+            }
+        }
+        written.sort_by_key(|&(nr, _)| nr);
+        (rules, written, named)
+    }
+
+    /// The rules of calls where a multiplexer carries them. None if entries say themselves what happens to it: by its
+    /// arguments, or at all where runtimes let the entry without conditions win.
+    fn carried(&mut self, multiplexer: &Multiplexer, (arch, nr): (Arch, u32), default: Action) -> Vec<Rule> {
+        let profile = self.profile;
+        let (mut says, mut named): (BTreeMap<u64, Vec<Say>>, Option<Action>) = (BTreeMap::new(), None);
+        for (entry, (rule, (active, _))) in profile.rules.iter().zip(self.entries).enumerate() {
+            if !active {
+                continue;
+            }
+            let is_it = |call: &Call| match call {
+                Call::Name(name) => name == multiplexer.name,
+                Call::Number(own, number) => (*own, *number) == (arch, nr),
+            };
+            if rule.calls.iter().any(is_it) {
+                named = self.lowering(arch).action(&rule.action, Some(entry));
+                if self.semantics == Semantics::Oci || !rule.args.is_empty() {
+                    return Vec::new();
+                }
+            }
+            let mut inner = rule.calls.iter().filter_map(|call| multiplexer.inner(call)).peekable();
+            if inner.peek().is_none() {
+                continue;
+            }
+            let Some(action) = self.lowering(arch).action(&rule.action, Some(entry)) else { continue };
+            for inner in inner {
+                says.entry(inner).or_default().push(Say { entry, action, conditional: !rule.args.is_empty() });
+            }
+        }
+        let mut rules = Vec::new();
+        for (inner, says) in says {
+            let deciding = multiplex::deciding(&says, default, self.semantics);
+            let answer = deciding.map_or(default, |say| say.action);
+            // What is not allowed there is told to programs by the answer; what is denied there may have been wanted.
+            let severity = if answer == default { Severity::Note } else { Severity::Warning };
+            for say in says.iter().filter(|say| say.conditional && named.is_none()) {
+                let text = format!(
+                    "its conditions cannot be looked at where {} carries the call: that gets {answer}",
+                    multiplexer.name
+                );
+                self.findings.add(Finding {
+                    arch: Some(arch),
+                    text,
+                    ..Finding::new(severity, Code::Multiplexed, Some(say.entry))
+                });
+            }
+            // Where the multiplexer gets the same answer anyway, there is nothing to add.
+            rules.extend(deciding.filter(|say| named != Some(say.action)).map(|say| Rule {
+                action: say.action,
+                conditions: alloc::vec![multiplexer.condition(inner)],
+                narrower: Vec::new(),
+                source: Source { entry: say.entry, path: super::findings::place(profile, Some(say.entry), None) },
+            }));
+        }
+        rules
     }
 
     fn lowering(&mut self, arch: Arch) -> Lowering<'_, 'p> {

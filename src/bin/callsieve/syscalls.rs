@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 /// Look up system calls by name or number
 ///
-/// With a name: its number on every ABI, and the kernel release that introduced it. With a number: what it is on every
+/// With a name: its number on every ABI, the kernel release that introduced it, and its arguments. With a number: what it is on every
 /// ABI, or on those of --arch. Without either: all calls of an ABI (of this machine's, if --arch does not say).
 ///
 /// Numbers are those that a filter sees: with the base of MIPS (4000, 5000 or 6000) and with bit 30 of x32.
@@ -48,7 +48,16 @@ fn by_name(name: &str, options: &Options) -> Outcome {
     let missing: Vec<_> = wanted.iter().filter(|&&arch| call.number(arch).is_none()).map(ToString::to_string).collect();
     if options.json {
         let numbers = numbers().map(|(arch, number)| (arch.to_string(), number.into())).collect();
-        let call = json!({ "name": name, "since": since(call), "numbers": Value::Object(numbers) });
+        let prototypes = prototypes(call, wanted).into_iter().map(|(text, arches)| {
+            json!({ "arguments": text, "arches": arches.iter().map(ToString::to_string).collect::<Vec<_>>() })
+        });
+        let prototypes: Vec<Value> = prototypes.collect();
+        let call = json!({
+            "name": name,
+            "since": since(call),
+            "numbers": Value::Object(numbers),
+            "prototypes": prototypes,
+        });
         return Ok(Done::json(&call));
     }
     if numbers().next().is_none() {
@@ -56,7 +65,7 @@ fn by_name(name: &str, options: &Options) -> Outcome {
         return Err(Failure::new(format!("{} has no call {name}; it exists on {has}", missing.join(", "))));
     }
     let mut text =
-        format!("{name}{}\n", since(call).map_or_else(String::new, |since| format!(", since Linux {since}")));
+        format!("{name}, {}\n", since(call).map_or("release not known".into(), |since| format!("since Linux {since}")));
     for (arch, number) in numbers() {
         let _ = writeln!(text, "  {:<12} {number:>10}  {number:#x}", arch.to_string());
     }
@@ -65,7 +74,25 @@ fn by_name(name: &str, options: &Options) -> Outcome {
     } else if !missing.is_empty() {
         let _ = writeln!(text, "not on {}", missing.join(", "));
     }
+    for (arguments, arches) in prototypes(call, wanted) {
+        let arches: Vec<String> = arches.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "{name}({arguments})\n  {}", arches.join(", "));
+    }
     Ok(Done::text(text))
+}
+
+/// The arguments as a filter sees them, each with the ABIs that have them so; those without code have none.
+fn prototypes(call: Syscall, wanted: &[Arch]) -> Vec<(String, Vec<Arch>)> {
+    let mut found: Vec<(String, Vec<Arch>)> = Vec::new();
+    for &arch in wanted {
+        let Some(prototype) = call.prototype(arch) else { continue };
+        let text = prototype.to_string();
+        match found.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, arches)) => arches.push(arch),
+            None => found.push((text, vec![arch])),
+        }
+    }
+    found
 }
 
 fn since(call: Syscall) -> Option<String> {

@@ -84,8 +84,13 @@ pub(super) fn arch(text: &str) -> Result<Arch, String> {
     let unknown = format!("unknown architecture {}", quote(text));
     let bare = text.strip_prefix("SCMP_ARCH_").unwrap_or(text).to_ascii_lowercase();
     let alias = Arch::from_name(&bare).map(Arch::oci_name);
+    let unfiltered =
+        bare.parse::<Arch>().err().filter(|error| error.suggestion().is_none()).map(|error| error.to_string());
     match alias.or_else(|| suggest(text, &Arch::ALL.into_iter().map(Arch::oci_name))) {
         Some(name) => Err(format!("{unknown} (did you mean \"{name}\"?)")),
+        None if unfiltered.as_ref().is_some_and(|why| why.starts_with("architecture")) => {
+            Err(unfiltered.unwrap_or(unknown))
+        }
         None => Err(format!("{unknown}; a name such as \"SCMP_ARCH_X86_64\" is expected")),
     }
 }
