@@ -14,7 +14,7 @@ use callsieve::check::{Change, Judge, Subject, simulate};
 use callsieve::kernel::{filters_of, host_target, status_of};
 use callsieve::policy::{ArgWidth, Policy};
 use callsieve::profile::Format;
-use callsieve::{Compiler, Profile};
+use callsieve::{Compiler, Layer, Profile};
 use common::{kernel_has_filters, skip};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -565,6 +565,30 @@ fn analyse(name: &str, pid: u32, expected: Option<usize>) {
     let (mean, worst) = steps(&programs, native);
     let length: usize = programs.iter().map(Program::len).sum();
     println!("{name}, all: {length} instructions, {mean:.1} steps on average, {worst} at worst");
+    replace(name, &programs, native);
+}
+
+/// Recompiles each filter, and fuses all of them; what comes out is equal, whatever the compiler says of itself.
+fn replace(name: &str, programs: &[Program], arch: Arch) {
+    let equal = |old: &[Program], new: &Program| {
+        let (old, new) = (Subject::stack(old, Endian::NATIVE), Subject::program(new, Endian::NATIVE));
+        assert_eq!(Judge::new().witness(&old, &new).unwrap().map(|witness| witness.call), None, "{name}");
+    };
+    let arches: Vec<Arch> = std::iter::once(arch).chain(arch.compat().iter().copied()).collect();
+    for (index, program) in programs.iter().enumerate() {
+        let better = Compiler::new().recompile(program, &arches).unwrap();
+        let new = better.filter().program();
+        equal(std::slice::from_ref(program), new);
+        assert!(new.len() < program.len() || (better.is_original() && new == program), "{name}, filter {index}");
+        let (mean, worst) = steps(std::slice::from_ref(new), arch);
+        println!("{name}, filter {index} recompiled: {} instructions, {mean:.1} steps, {worst} at worst", new.len());
+    }
+    let layers: Vec<Layer<'_>> = programs.iter().map(Layer::new).collect();
+    let fused = Compiler::new().fuse(&layers, &arches).unwrap();
+    let new = fused.filter().program();
+    equal(programs, new);
+    let (mean, worst) = steps(std::slice::from_ref(new), arch);
+    println!("{name}, fused: {} instructions, {mean:.1} steps, {worst} at worst", new.len());
 }
 
 /// Whether a summary names an action for every call of each ABI, and the programs answer so.
