@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fuzzing::orderly_policy;
-use crate::policy::ArgWidth;
+use crate::policy::{ArgWidth, ResolveError};
 use crate::profile::arg;
 use arbitrary::Unstructured;
 use proptest::prelude::*;
@@ -118,8 +118,13 @@ proptest! {
         for section in &mut policy.sections {
             section.calls = section.calls.iter().filter(|(nr, _)| section.arch.name(**nr).is_some()).map(|(nr, rules)| (*nr, rules.clone())).collect();
         }
-        if let Err(error @ (ExportError::Wrong(_) | ExportError::Text(_) | ExportError::Resolve(_))) = policy.to_oci_json() {
-            prop_assert!(false, "{error}\n{policy}");
+        match policy.to_oci_json() {
+            // Thousands of disjoint entries of one call can take more work than resolving may: a stated bound.
+            Err(ExportError::Resolve(ResolveError::TooComplex { .. })) => {}
+            Err(error @ (ExportError::Wrong(_) | ExportError::Text(_) | ExportError::Resolve(_))) => {
+                prop_assert!(false, "{error}\n{policy}");
+            }
+            _ => {}
         }
     }
 }
