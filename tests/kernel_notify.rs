@@ -415,6 +415,34 @@ fn wait_killable_after_reply() {
     });
 }
 
+/// In an event loop: readable when a call waits, and hung up at the end.
+#[test]
+fn in_an_event_loop() {
+    if !can("in_an_event_loop") {
+        return;
+    }
+    supervisor_of(
+        || i32::from(ask([0; 6]) != 5),
+        |listener, target| {
+            let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+            let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 7 };
+            let fd = std::os::fd::AsRawFd::as_raw_fd(&listener);
+            assert_eq!(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) }, 0);
+            let next = || {
+                let mut event = libc::epoll_event { events: 0, u64: 0 };
+                assert_eq!(unsafe { libc::epoll_wait(epoll, &raw mut event, 1, 10_000) }, 1);
+                event.events as i32
+            };
+            assert_ne!(next() & libc::EPOLLIN, 0);
+            let Received::Notification(call) = listener.try_recv().unwrap() else { panic!("nothing came") };
+            let _ = call.respond(Response::Return(5)).unwrap();
+            assert_ne!(next() & libc::EPOLLHUP, 0);
+            assert!(matches!(listener.try_recv().unwrap(), Received::Ended));
+            assert_eq!(target.wait(), Ok(0));
+        },
+    );
+}
+
 #[test]
 fn what_is_no_listener_is_refused() {
     let (reader, _writer) = std::io::pipe().unwrap();

@@ -11,7 +11,7 @@
 //!    │                  │ <─────────── number of the listener, through memory ────┤
 //!    │ <── SCM_RIGHTS ──┤                                                        execve
 //!    │                  ├── closes the listener in the table that both share
-//!    └── waits for the helper's end
+//!    └── waits for the helper's end, so that the child has no listener any more
 //! ```
 //!
 //! The helper exists because the child must not make a call after it has installed the filter. It shares the table of
@@ -100,11 +100,13 @@ pub(super) fn launch(plan: &Plan<'_>) -> Result<Launched, SpawnError> {
     drop(theirs);
     let helper = forked.map_err(|errno| start(io::Error::from_raw_os_error(errno)))?;
     let received = receive(&ours, &state);
-    // It has nothing more to do, whatever happened.
-    end(helper);
     let pid = state.child.load(Acquire);
-    if let Some(listener) = received {
-        return Ok(Launched { pid, state, listener });
+    match received {
+        // It still has to close the listener in the table of the child. If somebody killed it before that, the child may
+        // have its own listener, and would wait for ever if this process died.
+        Some(listener) if wait(helper) == Some(0) => return Ok(Launched { pid, state, listener }),
+        Some(_) => {}
+        None => end(helper),
     }
     if pid > 0 {
         end(pid);
@@ -365,8 +367,19 @@ fn checked(answer: c_int) -> Answer<c_int> {
 /// Kills a child, if it has not ended by itself, and waits for it.
 fn end(pid: pid_t) {
     // SAFETY: plain numbers; until it has been waited for, the number is that of our child.
-    unsafe {
-        libc::kill(pid, libc::SIGKILL);
-        while libc::waitpid(pid, core::ptr::null_mut(), libc::__WALL) < 0 && *libc::__errno_location() == libc::EINTR {}
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    wait(pid);
+}
+
+/// Waits for the end of a child; its status as waitpid(2) gives it, 0 if it ended well.
+fn wait(pid: pid_t) -> Option<c_int> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the kernel writes the status.
+        match checked(unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) }) {
+            Ok(_) => return Some(status),
+            Err(libc::EINTR) => {}
+            Err(_) => return None,
+        }
     }
 }
