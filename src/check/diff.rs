@@ -66,7 +66,7 @@ pub enum Direction {
 /// assert_eq!(group.calls().named(Arch::X86_64).collect::<Vec<_>>(), [(41, "socket")]);
 /// let [change] = group.changes() else { unreachable!() };
 /// assert_eq!(change.direction(), Direction::Looser);
-/// assert_eq!(change.conditions()[0].to_string(), "arg0 == 40");
+/// assert_eq!(change.conditions()[0].to_string(), "arg0 as u32 == 40");
 /// // A call that shows it: both have been run on it.
 /// let example = change.example(Arch::X86_64.audit(), 41);
 /// assert_eq!([old.answer(&example), new.answer(&example)], change.actions());
