@@ -64,11 +64,13 @@ impl Piece {
     }
 
     /// The bits that are fixed, and what they are.
+    #[cfg(feature = "json")] // Asked by the export only.
     pub(crate) fn fixed(&self) -> (u64, u64) {
         (self.mask, self.value)
     }
 
     /// The lowest bits whose value lies between bounds, both inside; there may be none.
+    #[cfg(feature = "json")]
     pub(crate) fn field(&self) -> (u64, (u64, u64)) {
         (self.field, (self.low, self.high))
     }

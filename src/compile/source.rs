@@ -36,7 +36,7 @@ impl Filter {
 /// let policy = profile.resolve(&Target::exactly(&[Arch::X86_64]))?;
 /// let filter = Compiler::new().compile(&policy)?;
 /// let text = Source::new(&filter).name("WORKER").proven_by(&policy, "crate::rules::policy()").to_rust();
-/// assert!(text.contains("pub static WORKER: Program"));
+/// assert!(text.contains("pub static WORKER: ::callsieve::bpf::Program"));
 /// assert!(text.contains("prove(&WORKER, &crate::rules::policy())"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

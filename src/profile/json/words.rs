@@ -5,7 +5,7 @@ use super::value::quote;
 use crate::arch::{Arch, nearest};
 use crate::bpf::Action;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// A word and what it stands for.
