@@ -1,9 +1,10 @@
 //! What a supervisor has done, in numbers.
 
 use core::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Numbers of calls. What came to an end is in exactly one of the numbers after the first.
+/// Numbers of calls. What came to an end is in exactly one of the numbers after the first. On 32-bit machines they begin
+/// again at 0 after 2^32 calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -44,26 +45,26 @@ impl fmt::Display for Counts {
     }
 }
 
-/// The numbers while they grow.
+/// The numbers while they grow; not every 32-bit machine has wider atomics.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub(super) received: AtomicU64,
-    pub(super) returned: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) descriptors: AtomicU64,
-    pub(super) continued: AtomicU64,
-    pub(super) killed: AtomicU64,
-    pub(super) gone: AtomicU64,
-    pub(super) failed: AtomicU64,
+    pub(super) received: AtomicUsize,
+    pub(super) returned: AtomicUsize,
+    pub(super) refused: AtomicUsize,
+    pub(super) descriptors: AtomicUsize,
+    pub(super) continued: AtomicUsize,
+    pub(super) killed: AtomicUsize,
+    pub(super) gone: AtomicUsize,
+    pub(super) failed: AtomicUsize,
 }
 
 impl Counters {
-    pub(super) fn one(counter: &AtomicU64) {
+    pub(super) fn one(counter: &AtomicUsize) {
         counter.fetch_add(1, Relaxed);
     }
 
     pub(super) fn read(&self) -> Counts {
-        let read = |counter: &AtomicU64| counter.load(Relaxed);
+        let read = |counter: &AtomicUsize| counter.load(Relaxed) as u64;
         Counts {
             received: read(&self.received),
             returned: read(&self.returned),

@@ -3,6 +3,7 @@
 //! The kernel puts the registers back as they were when the call was made (`syscall_rollback`), except on s390x, where
 //! the first argument has been overwritten by the result.
 
+#[allow(unused_imports)] // Not where no layout is known.
 use core::ffi::c_void;
 
 /// Declares the two accesses for an architecture: the arguments in order, with the mask of those that are known, and the
