@@ -372,11 +372,13 @@ impl Arguments {
 #[allow(clippy::cast_precision_loss)] // Means of a few hundred small numbers.
 fn measure(stack: &[Program], arches: &[Arch], arguments: &dyn Fn(Arch, u32) -> Vec<[u64; 6]>) -> Replaced {
     let on_arch = |&arch: &Arch| {
-        let mix = weights::mix(arch);
+        let mut mix = weights::mix(arch).into_iter().peekable();
         let (mut known, mut sum, mut mix_sum, mut shares, mut worst) = (0_u32, 0.0, 0.0, 0.0, 0);
         for (nr, _) in arch.syscalls() {
             let (mean, most) = steps(stack, arch, nr, &arguments(arch, nr));
-            let share = f64::from(mix.get(&nr).copied().unwrap_or(0));
+            // Both ascend.
+            while mix.next_if(|&(other, _)| other < nr).is_some() {}
+            let share = f64::from(mix.next_if(|&(other, _)| other == nr).map_or(0, |(_, share)| share));
             known = known.saturating_add(1);
             sum += mean;
             mix_sum += share * mean;

@@ -5,7 +5,6 @@ use crate::arch::Arch;
 use crate::bpf::Action;
 use crate::code::Shares;
 use crate::graph::{Built, Node};
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -107,7 +106,7 @@ enum Kind {
 /// native one and counts most.
 pub(super) fn weights(arches: &[Arch], built: &Built, weights: &Weights) -> Vec<Shares> {
     let importance = weights.importance.normal();
-    let mut all = BTreeMap::new();
+    let mut all = Vec::new();
     for (rank, &arch) in arches.iter().enumerate() {
         // Whoever calls through a second ABI is no server of the kind that was counted.
         let importance = if rank == 0 {
@@ -119,11 +118,12 @@ pub(super) fn weights(arches: &[Arch], built: &Built, weights: &Weights) -> Vec<
             None => mix(arch),
             Some(own) => numbered(arch, own.iter().map(|(name, share)| (name.as_str(), *share))),
         };
-        for share in of_arch(arch, built, importance, &mix, scale(rank, arch)) {
-            all.entry((share.token, share.nr)).or_insert(share);
-        }
+        of_arch(arch, built, importance, &mix, scale(rank, arch), &mut all);
     }
-    all.into_values().collect()
+    // ABIs with one token may have a number in common; the first counts.
+    all.sort_by_key(|share| (share.token, share.nr));
+    all.dedup_by_key(|share| (share.token, share.nr));
+    all
 }
 
 /// What an ABI counts: first come the calls of the machine's own. Hardly anything is built for x32.
@@ -137,32 +137,42 @@ const fn scale(rank: usize, arch: Arch) -> u64 {
     }
 }
 
-fn of_arch(arch: Arch, built: &Built, importance: Importance, mix: &BTreeMap<u32, u32>, scale: u64) -> Vec<Shares> {
+/// Appends the weights of the calls of one ABI.
+fn of_arch(arch: Arch, built: &Built, importance: Importance, mix: &[(u32, u32)], scale: u64, all: &mut Vec<Shares>) {
     let token = arch.audit();
     let calls: Vec<(u32, Kind)> = arch.syscalls().map(|(nr, _)| (nr, kind(built, token, nr))).collect();
-    let count = |wanted| calls.iter().filter(|call| call.1 == wanted).count() as u64;
-    let (allowed, denied, checked) = (count(Kind::Allowed), count(Kind::Denied), count(Kind::Checked));
-    let part = |share: u32, among: u64| scale / 1000 * u64::from(share) / among.max(1);
-    let weight = |&(nr, kind): &(u32, Kind)| {
+    let part = |share: u32, among: usize| scale / 1000 * u64::from(share) / (among as u64).max(1);
+    let any = part(importance.any, calls.len());
+    let [allowed, denied, checked] =
+        [(Kind::Allowed, importance.allowed), (Kind::Denied, importance.denied), (Kind::Checked, importance.checked)]
+            .map(|(kind, share)| part(share, calls.iter().filter(|call| call.1 == kind).count()));
+    let frequent = scale / 1_000_000_000 * u64::from(importance.mix);
+    let mut mix = mix.iter().peekable();
+    all.extend(calls.into_iter().map(|(nr, kind)| {
         let own = match kind {
-            Kind::Allowed => part(importance.allowed, allowed),
-            Kind::Denied => part(importance.denied, denied),
-            Kind::Checked => part(importance.checked, checked),
+            Kind::Allowed => allowed,
+            Kind::Denied => denied,
+            Kind::Checked => checked,
         };
-        let millionths = mix.get(&nr).copied().unwrap_or(0);
-        let frequent = scale / 1_000_000_000 * u64::from(importance.mix) * u64::from(millionths);
-        Shares { token, nr, weight: own + part(importance.any, calls.len() as u64) + frequent }
-    };
-    calls.iter().map(weight).collect()
+        // Both ascend.
+        while mix.next_if(|other| other.0 < nr).is_some() {}
+        let millionths = mix.next_if(|other| other.0 == nr).map_or(0, |other| other.1);
+        Shares { token, nr, weight: own + any + frequent * u64::from(millionths) }
+    }));
 }
 
-/// The shares of servers by the numbers of an ABI.
-pub(super) fn mix(arch: Arch) -> BTreeMap<u32, u32> {
+/// The shares of servers by the numbers of an ABI, ascending.
+pub(super) fn mix(arch: Arch) -> Vec<(u32, u32)> {
     numbered(arch, MIX.iter().copied())
 }
 
-fn numbered<'a>(arch: Arch, shares: impl Iterator<Item = (&'a str, u32)>) -> BTreeMap<u32, u32> {
-    shares.filter_map(|(name, millionths)| Some((arch.number(name)?, millionths))).collect()
+/// Of shares with one number the last counts.
+fn numbered<'a>(arch: Arch, shares: impl DoubleEndedIterator<Item = (&'a str, u32)>) -> Vec<(u32, u32)> {
+    let numbers = shares.rev().filter_map(|(name, millionths)| Some((arch.number(name)?, millionths)));
+    let mut numbers: Vec<(u32, u32)> = numbers.collect();
+    numbers.sort_by_key(|share| share.0);
+    numbers.dedup_by_key(|share| share.0);
+    numbers
 }
 
 fn kind(built: &Built, token: u32, nr: u32) -> Kind {

@@ -98,25 +98,29 @@ impl Builder {
     }
 
     fn span(&mut self, span: Span<'_>, pieces: &mut Vec<Piece>) {
-        let mut starts = BTreeMap::from([(span.first, self.graph.ret(span.rest))]);
-        if let Some(section) = span.section {
-            starts.insert(span.first, self.graph.ret(section.fallback(span.first)));
-            for unlisted in &section.unlisted {
-                starts.insert(unlisted.first, self.graph.ret(unlisted.action));
-                if let Some(behind) = unlisted.last.checked_add(1) {
-                    starts.insert(behind, self.graph.ret(section.default));
-                }
-            }
-            for (&nr, rules) in section.calls.range(span.first..=span.last) {
-                starts.insert(nr, self.call(rules, section.default));
-                if let Some(behind) = nr.checked_add(1) {
-                    let rest = self.graph.ret(section.fallback(behind));
-                    starts.entry(behind).or_insert(rest);
-                }
-            }
-        }
+        let Some(section) = span.section else {
+            return pieces.push(Piece { start: span.first, to: self.graph.ret(span.rest) });
+        };
         // What lies outside belongs to the other spans.
-        pieces.extend(starts.range(span.first..=span.last).map(|(&start, &to)| Piece { start, to }));
+        let mut next = Some(span.first);
+        for (&nr, rules) in section.calls.range(span.first..=span.last) {
+            if let Some(first) = next.filter(|&first| first < nr) {
+                self.gap(section, (first, nr - 1), pieces);
+            }
+            pieces.push(Piece { start: nr, to: self.call(rules, section.default) });
+            next = nr.checked_add(1);
+        }
+        if let Some(first) = next.filter(|&first| first <= span.last) {
+            self.gap(section, (first, span.last), pieces);
+        }
+    }
+
+    /// Numbers without rules.
+    fn gap(&mut self, section: &Section, (first, last): (u32, u32), pieces: &mut Vec<Piece>) {
+        let borders = section.unlisted.iter().flat_map(|span| [Some(span.first), span.last.checked_add(1)]).flatten();
+        for start in core::iter::once(first).chain(borders.filter(|&border| first < border && border <= last)) {
+            pieces.push(Piece { start, to: self.graph.ret(section.fallback(start)) });
+        }
     }
 
     fn call(&mut self, rules: &[Rule], default: Action) -> NodeId {

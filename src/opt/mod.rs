@@ -5,7 +5,7 @@
 //!
 //! - `runs` turns the intervals of a switch into weighted runs of equal behaviour;
 //! - `search` finds the cheapest tree of range and equality tests over runs by dynamic programming;
-//! - `sets` finds equality and bit tests, behind which the numbers that are left are scattered;
+//! - `sets` finds equality and bit tests, behind which the numbers that are left are scattered `elements`;
 //! - `cube` decides values that are closed under sub-masks by one test;
 //! - `fold` lets x32 share the tree of x86_64;
 //! - `split` makes a balanced tree of range tests, for switches that are too large to search.
@@ -16,6 +16,7 @@
 //! number says what speed and what size are worth ([`Params`]).
 
 mod cube;
+mod elements;
 mod fold;
 mod lift;
 mod lower;

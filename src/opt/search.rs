@@ -18,6 +18,7 @@
 //! several splits at a time.
 
 use super::Params;
+use super::elements::Elements;
 use super::runs::{Run, TOTAL};
 use super::sets::{Builder, DEAR, Limits, SetTest, Sets};
 use crate::code::{Code, CodeId, Held, Op};
@@ -90,8 +91,11 @@ impl Found {
 
     /// How many states the search visited.
     pub(super) fn states(&self) -> usize {
-        let of_layer =
-            |layer: &Layer| layer.runs.len() * (layer.runs.len() + 1) / 2 + layer.fine.states() + layer.coarse.states();
+        let of_layer = |layer: &Layer| {
+            layer.runs.len() * (layer.runs.len() + 1) / 2
+                + layer.fine.as_ref().map_or(0, Sets::states)
+                + layer.coarse.states()
+        };
         self.layers.iter().map(of_layer).sum()
     }
 
@@ -141,7 +145,7 @@ struct Layer {
     /// For each run: nothing, or more than any cost where it has the class of the run before, so that no tree splits
     /// there.
     seams: Vec<u32>,
-    fine: Sets,
+    fine: Option<Sets>,
     coarse: Sets,
     /// Numbers that are decided.
     holes: Vec<u32>,
@@ -208,8 +212,8 @@ impl Layer {
             rows: alloc::vec![0; many * many],
             columns: alloc::vec![0; many * many],
             seams,
-            fine: Sets::new(&runs, &own, limits, is_fine.then_some(weigh), &holes),
-            coarse: Sets::new(&runs, &own, limits, None, &holes),
+            fine: is_fine.then(|| Sets::new(Elements::new(&runs, &own, Some(weigh), &holes), limits)),
+            coarse: Sets::new(Elements::new(&runs, &own, None, &holes), limits),
             runs,
             holes,
             peel: None,
@@ -274,8 +278,8 @@ impl Layer {
         }
         // Nothing is cheaper than free.
         if cost > 0 && groups > 2 && groups <= self.few.max(self.bit_runs) {
-            if self.fine.fits(i, j) {
-                if let Some((test, found)) = self.fine.best(i, j, cost) {
+            if let Some(fine) = self.fine.as_mut().filter(|fine| fine.fits(i, j)) {
+                if let Some((test, found)) = fine.best(i, j, cost) {
                     (cost, choice) = (found, Choice::Fine(test));
                 }
             } else if let Some((test, found)) = self.coarse.best(i, j, cost) {
@@ -321,7 +325,10 @@ fn tree(layers: &mut [Layer], builder: &mut Builder<'_>, i: usize, j: usize) -> 
     let Some((layer, below)) = layers.split_first_mut() else { return builder.later };
     let (test, yes, no) = match layer.choices[i * layer.runs.len() + j] {
         Choice::Leaf => return builder.class(layer.runs[i].class),
-        Choice::Fine(test) => return layer.fine.test(builder, (i, j), test),
+        Choice::Fine(test) => {
+            let sets = layer.fine.as_mut().unwrap_or(&mut layer.coarse);
+            return sets.test(builder, (i, j), test);
+        }
         Choice::Coarse(test) => return layer.coarse.test(builder, (i, j), test),
         Choice::Lower => {
             let (i, j) = layer.peel.map_or((i, j), |peel| (peel.map(i), peel.map(j)));

@@ -11,28 +11,21 @@
 //!   cost(all but t)                   == t      t one number
 //!   cost(with) + cost(without)        & mask    any bit of the mask; one side of one class
 //! ```
-//! An element is a number, or a whole run where numbers are too many; a bit test may only look at bits that are the same
-//! in a whole element. `n & m` tells numbers apart that lie all over a window: multiples of four from the rest, say.
+//! A bit test may only look at bits that are the same in a whole element. `n & m` tells numbers apart that lie all over a
+//! window: multiples of four from the rest, say.
+//!
+//! Of one kind of test not every one is tried. A cheapest tree for a set, with the elements of a part left out, is a tree
+//! for that part: so a part never costs more than the set, and a bit test whose undecided side is a part of that of
+//! another one makes the other one superfluous.
 
-use super::runs::Run;
+use super::elements::{Elements, Groups, Window};
 use super::table::Table;
 use crate::code::{Code, CodeId, Held, Op};
-use alloc::vec::Vec;
 
-/// Elements that a set may have.
-const MOST: usize = 64;
-/// Longer runs are one element, also where numbers are.
-const LONG: u32 = 32;
 /// Sets that one search may remember; further ones count as too dear.
 const STATES: usize = 2000;
 /// More than any cost.
 pub(super) const DEAR: u32 = 1 << 30;
-/// Classes that a window may have.
-const CLASSES: usize = 8;
-/// Groups of equal neighbours that a set may have.
-const GROUPS: usize = 12;
-/// Below this bit all combinations are tried, above it single bits.
-const COMBINED: u32 = 6;
 
 /// What may be tried.
 #[derive(Clone, Copy, Debug)]
@@ -60,31 +53,12 @@ pub(super) enum SetTest {
     Mask(u32),
 }
 
-/// The elements of a switch, and the sets that were looked at.
+/// The sets of elements of a switch that were looked at.
 #[derive(Debug)]
 pub(super) struct Sets {
     limits: Limits,
-    elements: Vec<Element>,
-    /// The first element of each run, and one more for the end.
-    starts: Vec<usize>,
-    classes: Vec<CodeId>,
-    /// For each class its elements.
-    members: Vec<Bitmap>,
-    /// Elements of more than one number, and numbers that are a run of their own.
-    long: Bitmap,
-    alone: Bitmap,
-    /// For each bit that is not the same everywhere the elements that have it.
-    bits: Vec<(u32, Bitmap)>,
+    elements: Elements,
     known: Table<(u16, u64), (u32, Choice)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Element {
-    first: u32,
-    /// The bits that differ within it.
-    loose: u32,
-    weight: u32,
-    class: u16,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,159 +69,10 @@ enum Choice {
     Test(SetTest),
 }
 
-/// The elements of a window; sets are bits from its first element on.
-#[derive(Clone, Copy)]
-struct Window {
-    base: usize,
-    all: u64,
-    /// The elements of each class.
-    classes: [u64; CLASSES],
-    count: usize,
-}
-
-impl Window {
-    /// The elements of the class that the first one of a set has.
-    fn like_first(&self, set: u64) -> u64 {
-        let first = set & set.wrapping_neg();
-        let mut class = self.classes[0];
-        for other in &self.classes[1..self.count] {
-            class = if other & first != 0 { *other } else { class };
-        }
-        class
-    }
-
-    fn is_one_class(&self, set: u64) -> bool {
-        self.classes[..self.count].iter().any(|class| set & !class == 0)
-    }
-
-    fn element(&self, place: impl Into<u32>) -> usize {
-        self.base + place.into() as usize
-    }
-
-    fn groups(&self, set: u64) -> Option<Groups> {
-        let mut groups = Groups { starts: [0; GROUPS], count: 0 };
-        let mut left = set;
-        while left != 0 {
-            *groups.starts.get_mut(groups.count)? = u8::try_from(left.trailing_zeros()).unwrap_or(0);
-            groups.count += 1;
-            // On to the first one of another class.
-            let other = left & !self.like_first(left);
-            left &= u64::MAX.checked_shl(other.trailing_zeros()).unwrap_or(0);
-        }
-        Some(groups)
-    }
-
-    /// Whether a set has at most so many groups.
-    fn has_few_groups(&self, set: u64, most: usize) -> bool {
-        let mut left = set;
-        for _ in 0..most {
-            let other = left & !self.like_first(left);
-            if other == 0 {
-                return true;
-            }
-            left &= u64::MAX << other.trailing_zeros();
-        }
-        false
-    }
-}
-
-/// Neighbours of one class: the places where they begin.
-struct Groups {
-    starts: [u8; GROUPS],
-    count: usize,
-}
-
-/// One bit for each element, and 64 more.
-#[derive(Debug)]
-struct Bitmap(Vec<u64>);
-
-impl Bitmap {
-    fn new(elements: usize) -> Self {
-        Self(alloc::vec![0; elements / 64 + 2])
-    }
-
-    fn add(&mut self, at: usize) {
-        self.0[at / 64] |= 1 << (at % 64);
-    }
-
-    /// The 64 bits from a place on.
-    fn from(&self, at: usize) -> u64 {
-        let (word, shift) = (at / 64, at % 64);
-        // Shifted twice, because 64 is too much for one shift.
-        self.0[word] >> shift | self.0[word + 1] << 1 << (63 - shift)
-    }
-}
-
 impl Sets {
-    /// `weights` are those of the runs, `weigh` that of single numbers. Numbers in `holes` are decided already.
-    pub(super) fn new(
-        runs: &[Run],
-        weights: &[u32],
-        limits: Limits,
-        numbers: Option<&dyn Fn(u32) -> u32>,
-        holes: &[u32],
-    ) -> Self {
-        let mut sets = Self {
-            limits,
-            elements: Vec::with_capacity(runs.len()),
-            starts: Vec::with_capacity(runs.len() + 1),
-            classes: Vec::new(),
-            members: Vec::new(),
-            long: Bitmap(Vec::new()),
-            alone: Bitmap(Vec::new()),
-            bits: Vec::new(),
-            known: Table::new(),
-        };
-        for (run, &weight) in runs.iter().zip(weights) {
-            let class = sets.classes.iter().position(|&class| class == run.class).unwrap_or(sets.classes.len());
-            if class == sets.classes.len() {
-                sets.classes.push(run.class);
-            }
-            let class = u16::try_from(class).unwrap_or(u16::MAX);
-            sets.starts.push(sets.elements.len());
-            match numbers {
-                Some(weigh) if run.last - run.first < LONG => {
-                    let left = (run.first..=run.last).filter(|number| !holes.contains(number));
-                    sets.elements.extend(left.map(|first| Element {
-                        first,
-                        loose: 0,
-                        weight: weigh(first).max(1),
-                        class,
-                    }));
-                }
-                _ => {
-                    let loose = (u32::MAX).checked_shr((run.first ^ run.last).leading_zeros()).unwrap_or(0);
-                    sets.elements.push(Element { first: run.first, loose, weight, class });
-                }
-            }
-        }
-        sets.starts.push(sets.elements.len());
-        sets.draw();
-        sets
-    }
-
-    fn draw(&mut self) {
-        let many = self.elements.len();
-        self.members = self.classes.iter().map(|_| Bitmap::new(many)).collect();
-        self.long = Bitmap::new(many);
-        self.alone = Bitmap::new(many);
-        for run in self.starts.windows(2).filter(|run| run[1] - run[0] == 1 && self.elements[run[0]].loose == 0) {
-            self.alone.add(run[0]);
-        }
-        let differ = self.elements.iter().fold(0, |differ, element| differ | (element.first ^ self.elements[0].first));
-        self.bits =
-            (0..32).map(|bit| 1 << bit).filter(|bit| differ & bit != 0).map(|bit| (bit, Bitmap::new(many))).collect();
-        for (at, element) in self.elements.iter().enumerate() {
-            self.members[usize::from(element.class)].add(at);
-            if element.loose != 0 {
-                self.long.add(at);
-            }
-            for (bit, having) in &mut self.bits {
-                if element.first & *bit != 0 {
-                    having.add(at);
-                }
-            }
-        }
+    /// Nothing was looked at yet.
+    pub(super) fn new(elements: Elements, limits: Limits) -> Self {
+        Self { limits, elements, known: Table::new() }
     }
 
     /// How many sets are remembered.
@@ -255,33 +80,17 @@ impl Sets {
         self.known.len()
     }
 
-    /// The elements of a window of runs, if they are not too many.
-    fn window(&self, i: usize, j: usize) -> Option<Window> {
-        if !self.fits(i, j) {
-            return None;
-        }
-        let (base, end) = (self.starts[i], self.starts[j + 1]);
-        let all = u64::MAX >> (MOST - (end - base));
-        let mut window = Window { base, all, classes: [0; CLASSES], count: 0 };
-        let mut left = all;
-        while left != 0 {
-            let class = self.elements[window.element(left.trailing_zeros())].class;
-            let class = self.members[usize::from(class)].from(base) & all;
-            *window.classes.get_mut(window.count)? = class;
-            window.count += 1;
-            left &= !class;
-        }
-        Some(window)
-    }
-
     /// Whether a window has few enough elements.
     pub(super) fn fits(&self, i: usize, j: usize) -> bool {
-        self.starts[j + 1] - self.starts[i] <= self.limits.elements.min(MOST)
+        self.elements.count(i, j) <= self.limits.elements
     }
 
     /// The best test of a window that leaves sets, and what it costs behind the test, if that is below the limit.
     pub(super) fn best(&mut self, i: usize, j: usize, limit: u32) -> Option<(SetTest, u32)> {
-        let window = self.window(i, j)?;
+        if !self.fits(i, j) {
+            return None;
+        }
+        let window = self.elements.window(i, j)?;
         let groups = window.groups(window.all)?;
         self.best_test(&window, window.all, &groups, limit, self.limits.side)
     }
@@ -299,14 +108,18 @@ impl Sets {
         if groups.count <= self.limits.few {
             // At either end a range test does the same.
             let ends = 1 << set.trailing_zeros() | 1 << set.ilog2();
-            let mut left = self.alone.from(window.base) & set & !ends;
+            let mut left = self.elements.alone(window, set & !ends);
             while left != 0 {
                 let own = left & left.wrapping_neg();
                 left &= !own;
-                let cost = self.cost(window, set & !own);
-                if cost < limit {
-                    limit = cost;
-                    best = Some((SetTest::Eq(narrow(window.element(own.trailing_zeros()))), cost));
+                let rest = set & !own;
+                let Some(rest) = window.few_groups(rest, groups.count).map(|count| self.cost(window, rest, count))
+                else {
+                    continue;
+                };
+                if rest < limit {
+                    limit = rest;
+                    best = Some((SetTest::Eq(window.element(own.trailing_zeros())), rest));
                 }
             }
         }
@@ -316,132 +129,91 @@ impl Sets {
         best
     }
 
-    /// The best bit test that costs less than the limit.
+    /// The best bit test that costs less than the limit. One side is of one class and costs nothing more; what the other
+    /// side costs never falls when elements are added to it, so only the least other sides are looked at.
     fn best_mask(&mut self, window: &Window, set: u64, side: usize, mut limit: u32) -> Option<(SetTest, u32)> {
-        let loose = self.loose(window, set);
+        let bits = self.elements.usable_bits(window, set);
         let mut best = None;
-        // The elements with any bit of a combination, from those of a smaller combination.
-        let mut sets = [0_u64; 1 << COMBINED];
-        let mut low = 0;
-        let mut singles = [(0, 0_u64); 32];
-        let mut many = 0;
-        for (bit, having) in &self.bits {
-            let yes = having.from(window.base) & set;
-            if bit & loose != 0 || yes == 0 || yes == set {
-                continue;
+        for class in window.classes().filter(|class| set & class != 0) {
+            // Those with any of the bits are of this class: the more bits, the less is left.
+            let (mut mask, mut yes) = (0, 0);
+            for &(bit, having) in bits.all() {
+                if having & !class == 0 && having & !yes != 0 {
+                    (mask, yes) = (mask | bit, yes | having);
+                }
             }
-            if *bit < 1 << COMBINED {
-                low |= bit;
-                sets[*bit as usize] = yes;
-            } else {
-                singles[many] = (*bit, yes);
-                many += 1;
-            }
-        }
-        // Masks whose numbers without any bit are of one class: more bits would only leave more to decide.
-        let mut enough = [0_u32; 8];
-        let mut found = 0;
-        let mut consider = |mask: u32, yes: u64| {
-            if enough[..found].iter().any(|other| mask & other == *other) {
-                return;
-            }
-            if found < enough.len() && window.is_one_class(set & !yes) {
-                enough[found] = mask;
-                found += 1;
-            }
-            if let Some(cost) = self.behind(window, set, yes, side, limit) {
+            if mask != 0
+                && let Some(cost) = self.behind(window, set & !yes, side, limit)
+            {
                 limit = cost;
                 best = Some((SetTest::Mask(mask), cost));
             }
-        };
-        // All parts of the low bits, ascending.
-        let mut mask = low & low.wrapping_neg();
-        while mask != 0 {
-            let rest = mask & (mask - 1);
-            let (less, bit) = (sets[rest as usize], sets[(mask ^ rest) as usize]);
-            let yes = less | bit;
-            sets[mask as usize] = yes;
-            // With one bit less the same numbers would be told apart.
-            if yes != set && (rest == 0 || yes != less && yes != bit) {
-                consider(mask, yes);
-            }
-            mask = mask.wrapping_sub(low) & low;
-        }
-        for &(mask, yes) in &singles[..many] {
-            consider(mask, yes);
+            // Those with none of the bits are of this class: the fewer bits, the less is left.
+            bits.masks(set & !class, &mut |mask, yes| {
+                if let Some(cost) = self.behind(window, yes, side, limit) {
+                    limit = cost;
+                    best = Some((SetTest::Mask(mask), cost));
+                }
+            });
         }
         best
     }
 
-    /// What it costs to decide behind a test that tells a part of a set from the rest, if that is below the limit. One
-    /// side has to be of one class and the other have at most `side` groups.
-    fn behind(&mut self, window: &Window, set: u64, yes: u64, side: usize, limit: u32) -> Option<u32> {
-        let no = set & !yes;
-        // A side of one class costs nothing more.
-        let other = match (window.is_one_class(yes), window.is_one_class(no)) {
-            (true, true) => return (limit > 0).then_some(0),
-            (true, false) => no,
-            (false, true) => yes,
-            (false, false) => return None,
-        };
-        if !window.has_few_groups(other, side) || self.weight(window, other) + self.limits.price >= limit {
+    /// What it costs to decide the side of a test whose other side is decided, if it is below the limit and there are at
+    /// most `side` groups.
+    fn behind(&mut self, window: &Window, left: u64, side: usize, limit: u32) -> Option<u32> {
+        let groups = window.few_groups(left, side)?;
+        if groups > 1 && self.at_least(window, left, groups) >= limit {
             return None;
         }
-        let cost = self.cost(window, other);
+        let cost = self.cost(window, left, groups);
         (cost < limit).then_some(cost)
     }
 
-    fn loose(&self, window: &Window, set: u64) -> u32 {
-        let mut left = self.long.from(window.base) & set;
-        let mut loose = 0;
-        while left != 0 {
-            loose |= self.elements[window.element(left.trailing_zeros())].loose;
-            left &= left - 1;
+    /// Less than what a set of several groups costs: all pass one test. Where that is a range test, it decides one group
+    /// at most, if there are more than three, and what is left passes another one.
+    fn at_least(&self, window: &Window, set: u64, groups: usize) -> u32 {
+        let first_test = self.first_test(window, set);
+        if groups <= self.limits.nested.max(3) {
+            return first_test;
         }
-        loose
+        let [first, last] = window.ends(set).map(|end| self.elements.weight(window, end));
+        2 * first_test - first.max(last)
     }
 
-    fn weight(&self, window: &Window, set: u64) -> u32 {
-        let elements = &self.elements[window.base..];
-        let (mut left, mut sum) = (set, 0);
-        while left != 0 {
-            sum += elements[left.trailing_zeros() as usize].weight;
-            left &= left - 1;
+    /// The cost of one test that a whole set passes.
+    fn first_test(&self, window: &Window, set: u64) -> u32 {
+        self.elements.weight(window, set) + self.limits.price
+    }
+
+    /// What the cheapest tree for a set of so many groups costs.
+    fn cost(&mut self, window: &Window, set: u64, groups: usize) -> u32 {
+        match groups {
+            1 => 0,
+            2 => self.first_test(window, set),
+            _ => self.entry(window, set).0,
         }
-        sum
     }
 
-    /// What the cheapest tree for a set costs.
-    fn cost(&mut self, window: &Window, set: u64) -> u32 {
-        self.entry(window, set).0
-    }
-
+    /// The cheapest tree for a set of at least three groups.
     fn entry(&mut self, window: &Window, set: u64) -> (u32, Choice) {
-        let Some(groups) = window.groups(set) else { return (DEAR, Choice::Leaf) };
-        match groups.count {
-            1 => return (0, Choice::Leaf),
-            2 => {
-                let first = narrow(window.element(groups.starts[1]));
-                return (self.weight(window, set) + self.limits.price, Choice::Ge(first));
-            }
-            _ => {}
-        }
         let first = set.trailing_zeros();
-        let key = (narrow(window.element(first)), set >> first);
+        let key = (window.element(first), set >> first);
         if let Some(known) = self.known.get(&key) {
             return known;
         }
+        let Some(groups) = window.groups(set) else { return (DEAR, Choice::Leaf) };
         if self.known.len() >= STATES {
             return (DEAR, Choice::Leaf);
         }
         let mut best = (DEAR, Choice::Leaf);
-        for &place in &groups.starts[1..groups.count] {
-            let below = self.cost(window, set & !(u64::MAX << place));
+        for (at, &place) in groups.starts[..groups.count].iter().enumerate().skip(1) {
+            let below = self.cost(window, set & !(u64::MAX << place), at);
             // Nothing is cheaper than free.
             if below < best.0 {
-                let cost = below + self.cost(window, set & (u64::MAX << place));
+                let cost = below + self.cost(window, set & (u64::MAX << place), groups.count - at);
                 if cost < best.0 {
-                    best = (cost, Choice::Ge(narrow(window.element(place))));
+                    best = (cost, Choice::Ge(window.element(place)));
                 }
             }
         }
@@ -451,7 +223,7 @@ impl Sets {
             best = (cost, Choice::Test(test));
         }
         if best.0 < DEAR {
-            best.0 += self.weight(window, set) + self.limits.price;
+            best.0 += self.first_test(window, set);
         }
         self.known.insert(key, best);
         best
@@ -459,31 +231,29 @@ impl Sets {
 
     /// The code of a test that [`Self::best`] found for a window.
     pub(super) fn test(&mut self, builder: &mut Builder<'_>, (i, j): (usize, usize), test: SetTest) -> CodeId {
-        match self.window(i, j) {
+        match self.elements.window(i, j) {
             Some(window) => self.tree_of(builder, &window, window.all, Choice::Test(test)),
-            None => self.classes[usize::from(self.elements[self.starts[i]].class)],
+            // Then there was no such test.
+            None => builder.later,
         }
     }
 
     fn tree(&mut self, builder: &mut Builder<'_>, window: &Window, set: u64) -> CodeId {
-        let (_, choice) = self.entry(window, set);
+        let choice = match window.groups(set) {
+            Some(Groups { count: 1, .. }) | None => Choice::Leaf,
+            Some(Groups { count: 2, starts }) => Choice::Ge(window.element(starts[1])),
+            Some(_) => self.entry(window, set).1,
+        };
         self.tree_of(builder, window, set, choice)
     }
 
     fn tree_of(&mut self, builder: &mut Builder<'_>, window: &Window, set: u64, choice: Choice) -> CodeId {
-        let place = |element: u16| usize::from(element) - window.base;
-        let number = |element: u16| self.elements[usize::from(element)].first;
+        let number = |element| self.elements.number(element);
         let (test, yes) = match choice {
-            Choice::Leaf => {
-                let element = self.elements[window.element(set.trailing_zeros())];
-                return builder.class(self.classes[usize::from(element.class)]);
-            }
-            Choice::Ge(element) => ((Op::Ge, number(element)), set & (u64::MAX << place(element))),
-            Choice::Test(SetTest::Eq(element)) => ((Op::Eq, number(element)), 1 << place(element)),
-            Choice::Test(SetTest::Mask(mask)) => {
-                let having = self.bits.iter().filter(|(bit, _)| mask & bit != 0);
-                ((Op::Set, mask), having.fold(0, |yes, (_, having)| yes | having.from(window.base)) & set)
-            }
+            Choice::Leaf => return builder.class(self.elements.class(window.element(set.trailing_zeros()))),
+            Choice::Ge(element) => ((Op::Ge, number(element)), set & (u64::MAX << window.bit(element))),
+            Choice::Test(SetTest::Eq(element)) => ((Op::Eq, number(element)), 1 << window.bit(element)),
+            Choice::Test(SetTest::Mask(mask)) => ((Op::Set, mask), self.elements.having(window, set, mask)),
         };
         let no = self.tree(builder, window, set & !yes);
         let yes = self.tree(builder, window, yes);
@@ -503,8 +273,4 @@ impl Builder<'_> {
     pub(super) fn class(&self, class: CodeId) -> CodeId {
         if class == CodeId::LATER { self.later } else { class }
     }
-}
-
-fn narrow(index: usize) -> u16 {
-    u16::try_from(index).unwrap_or(u16::MAX)
 }
