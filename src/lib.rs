@@ -43,6 +43,7 @@
 //! - `kernel` (Linux, feature `install`): installing filters, probing what the kernel can do.
 //! - `sandbox` (Linux, feature `std`): a program that confines itself, in a few lines.
 //! - `supervise` (Linux, feature `std`): programs whose calls another process answers.
+//! - `record` (Linux, feature `std`): profiles from real runs of a program.
 //! - [`bpf`] and [`arch`]: instructions and actions; system calls, ABIs and error numbers.
 //!
 //! # Features
@@ -85,6 +86,8 @@ pub mod kernel;
 mod opt;
 pub mod policy;
 pub mod profile;
+#[cfg(all(target_os = "linux", feature = "std"))]
+pub mod record;
 #[cfg(all(target_os = "linux", feature = "std"))]
 pub mod sandbox;
 #[cfg(all(target_os = "linux", feature = "std"))]

@@ -40,6 +40,26 @@ pub fn write(path: &str, contents: &[u8]) -> Result<(), Failure> {
     replace(path, contents).map_err(|error| Failure::new(format!("cannot write {path}: {}", reason(&error))))
 }
 
+/// Whether a file can be written later, found out before something long begins. Leaves no trace.
+pub fn can_be_written(path: &str) -> Result<(), Failure> {
+    let refused = |error| Failure::new(format!("cannot write {path}: {}", reason(&error)));
+    if path == "-" {
+        return Ok(());
+    }
+    if path.is_empty() {
+        return Err(Failure::new("the name of the output file is empty"));
+    }
+    match fs::metadata(path) {
+        Ok(data) if data.is_file() => OpenOptions::new().append(true).open(path).map(drop).map_err(refused),
+        Ok(data) if data.is_dir() => Err(refused(io::ErrorKind::IsADirectory.into())),
+        Ok(_) => Ok(()),
+        Err(_) => {
+            File::create_new(path).map_err(refused)?;
+            fs::remove_file(path).map_err(refused)
+        }
+    }
+}
+
 /// Refuses to write a raw filter to a terminal.
 pub fn not_for_a_terminal(output: Option<&str>) -> Result<(), Failure> {
     if output.is_none_or(|path| path == "-") && io::stdout().is_terminal() {

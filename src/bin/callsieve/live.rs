@@ -171,7 +171,8 @@ impl Report {
         }
     }
 
-    fn write(&mut self, value: &Value) -> Result<(), Failure> {
+    /// Writes a value to it.
+    pub fn write(&mut self, value: &Value) -> Result<(), Failure> {
         writeln!(self.file, "{}", pretty(value)).map_err(|error| cannot_write(&self.path, &error))
     }
 }

@@ -1,8 +1,8 @@
 //! The `callsieve` command: one file a subcommand, on the public API of the crate only.
 //!
 //! Results go to standard output, messages to standard error. Exit status: 0 fine; 1 a difference, finding or denial was
-//! found; 2 unusable input or arguments. `run` passes on the status of the command, and has 125 for its own failures,
-//! 126 for a command that is not executable and 127 for one that is not found, as env(1).
+//! found; 2 unusable input or arguments. `run` and `record` pass on the status of the command, and have 125 for their own
+//! failures, 126 for a command that is not executable and 127 for one that is not found, as env(1).
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,8 @@ mod picture;
 mod process;
 mod prove;
 mod recompile;
+#[cfg(target_os = "linux")]
+mod record;
 mod replacement;
 #[cfg(target_os = "linux")]
 mod run;
@@ -56,18 +58,19 @@ struct Cli {
     command: Command,
 }
 
-/// Our own failures of `run`, as env(1) has it.
+/// Our own failures of what runs a command, as env(1) has it.
 const RUN_FAILED: u8 = 125;
 
 const AFTER_HELP: &str = "\
 Start here:
   callsieve run --profile container-default -- sh        a shell under the default container profile
+  callsieve record -o profile.json -- ./server           a profile of what a program does
   callsieve check profile.json                           what is wrong or doubtful in a profile
   callsieve show container-default                       what a filter does, call by call
   callsieve compile profile.json -o profile.bpf          a raw filter for bwrap, minijail, nsjail
 
 Exit status: 0 fine; 1 a difference, finding or denial was found; 2 unusable input or arguments.
-(run passes on the status of the command; its own failures are 125, 126 and 127.)";
+(run and record pass on the status of the command; their own failures are 125, 126 and 127.)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -75,6 +78,8 @@ enum Command {
     Stats(stats::Options),
     #[cfg(target_os = "linux")]
     Run(run::Options),
+    #[cfg(target_os = "linux")]
+    Record(record::Options),
     Show(show::Options),
     Check(check::Options),
     Explain(explain::Options),
@@ -94,6 +99,8 @@ impl Command {
             Self::Stats(options) => stats::execute(&options),
             #[cfg(target_os = "linux")]
             Self::Run(options) => run::execute(&options),
+            #[cfg(target_os = "linux")]
+            Self::Record(options) => record::execute(&options),
             Self::Show(options) => show::execute(&options),
             Self::Check(options) => check::execute(&options),
             Self::Explain(options) => explain::execute(&options),
@@ -123,7 +130,7 @@ fn complaint(error: &clap::Error) -> Outcome {
     }
     let mut command = Cli::command();
     let word = std::env::args().nth(1).filter(|word| command.find_subcommand(word).is_some());
-    let status = if word.as_deref() == Some("run") { RUN_FAILED } else { UNUSABLE };
+    let status = if matches!(word.as_deref(), Some("run" | "record")) { RUN_FAILED } else { UNUSABLE };
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Err(Failure::new(format!("a subcommand is missing\n\n{}", command.render_help())).status(status));
     }

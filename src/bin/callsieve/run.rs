@@ -173,14 +173,14 @@ fn explain(
     status.map_err(|error| not_executed(name, error))
 }
 
-fn not_started(name: &OsStr, error: SpawnError) -> Failure {
+pub fn not_started(name: &OsStr, error: SpawnError) -> Failure {
     match error {
         SpawnError::Start(error) => not_run(name, &error),
         error => Failure::new(error.to_string()).status(RUN_FAILED),
     }
 }
 
-fn not_executed(name: &OsStr, error: WaitError) -> Failure {
+pub fn not_executed(name: &OsStr, error: WaitError) -> Failure {
     match error {
         WaitError::ExecFailed(error) => not_run(name, &error),
         WaitError::NeverExecuted(_) => {
@@ -202,13 +202,13 @@ fn not_run(name: &OsStr, error: &std::io::Error) -> Failure {
 }
 
 /// The exit status, or 128 and the signal.
-fn passed_on(status: ExitStatus) -> u8 {
+pub fn passed_on(status: ExitStatus) -> u8 {
     let number = status.code().or_else(|| Some(128 + status.signal()?));
     number.and_then(|number| u8::try_from(number).ok()).unwrap_or(RUN_FAILED)
 }
 
 /// The file of a command, found before the filter is installed: as it stands if it has a slash, otherwise by PATH.
-fn find(name: &OsStr) -> Result<PathBuf, Failure> {
+pub fn find(name: &OsStr) -> Result<PathBuf, Failure> {
     let shown = name.display();
     if name.as_encoded_bytes().contains(&b'/') {
         return executable(Path::new(name)).map_err(|trouble| match trouble {
