@@ -11,7 +11,7 @@
 use callsieve::arch::{Arch, KernelVersion};
 use callsieve::bpf::Action;
 use callsieve::check::Linter;
-use callsieve::policy::{Capabilities, Semantics, Target, UnlistedX32};
+use callsieve::policy::{Capabilities, Semantics, Target, Unlisted, UnlistedX32};
 use callsieve::profile::{Code, Diagnostic, Diagnostics, Format, Profile, Severity};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -49,6 +49,9 @@ fn target(case: &Value) -> Target {
     }
     if text(case, "unlisted_x32") == Some("default") {
         target = target.unlisted_x32(UnlistedX32::Default);
+    }
+    if let Some(release) = text(case, "newer_is_enosys") {
+        target = target.unlisted(Unlisted::Enosys { newer_than: release.parse().unwrap() });
     }
     target
 }
@@ -102,9 +105,8 @@ fn pretty(cases: &[Value]) -> String {
     for (index, case) in cases.iter().enumerate() {
         let case = case.as_object().unwrap();
         text.push_str("  {\n");
-        let order =
-            ["about", "arch", "host", "kernel", "caps", "semantics", "from", "bad_arch", "unlisted_x32", "size"];
-        let keys = order.iter().chain(&["text", "profile", "find"]);
+        let order = ["about", "arch", "host", "kernel", "caps", "semantics", "from", "bad_arch", "unlisted_x32"];
+        let keys = order.iter().chain(&["newer_is_enosys", "size", "text", "profile", "find"]);
         let lines: Vec<String> = keys.filter_map(|key| Some(line(key, case.get(*key)?))).collect();
         assert_eq!(lines.len(), case.len(), "a key that no case has: {:?}", case.keys());
         text.push_str(&lines.join(",\n"));

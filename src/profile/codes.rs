@@ -271,7 +271,7 @@ codes! {
          numbers from 983041 on, so nothing is above them.",
         "nothing, unless ENOSYS for new calls matters on arm; then leave set_tls, cacheflush and breakpoint out";
     /// Calls that are newer than the profile are hidden behind the default error.
-    EpermForNew = "eperm-for-new", Note,
+    EpermForNew = "eperm-for-new", Warning,
         "C libraries try a new call and fall back to an older one after ENOSYS only. With EPERM, or a kill, programs \
          fail after an update of the image although nothing forbids what they do.",
         "let the default be ENOSYS (defaultErrnoRet 38), with EPERM for the calls that are denied on purpose; \

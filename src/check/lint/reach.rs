@@ -11,6 +11,20 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+/// Calls that C libraries and language runtimes make first, and the older calls that they go on with after ENOSYS, and
+/// only then. clone3 and the calls with 64-bit times are looked at in `families.rs`.
+const FALLBACKS: [(&str, &[&str]); 9] = [
+    ("close_range", &["close"]),
+    ("faccessat2", &["faccessat", "access"]),
+    ("fchmodat2", &["fchmodat", "chmod"]),
+    ("futex_waitv", &["futex"]),
+    ("openat2", &["openat", "open"]),
+    ("preadv2", &["preadv"]),
+    ("pwritev2", &["pwritev"]),
+    ("renameat2", &["renameat", "rename"]),
+    ("statx", &["newfstatat", "fstatat64", "stat64", "stat", "fstat"]),
+];
+
 pub(super) fn check(review: &mut Review<'_>) -> Result<(), Exhausted> {
     newer(review)?;
     other_abis(review);
@@ -54,15 +68,13 @@ fn newer(review: &mut Review<'_>) -> Result<(), Exhausted> {
         review.push(Diagnostic::new(Severity::Warning, Code::DefaultAllow, place, text).with_example(example));
         return Ok(());
     }
+    if hidden_fallbacks(review)? {
+        return Ok(());
+    }
     let section = review.policy.sections.first();
     // With an answer of its own for what no entry names, the target takes care of it.
     let default = section.filter(|section| section.unlisted.is_empty()).map(|section| section.default);
-    let hides = match default {
-        Some(Action::Errno(number)) => number != Errno::enosys(arch).get(),
-        Some(action) => matches!(action, Action::KillProcess | Action::KillThread | Action::Trap(_)),
-        None => false,
-    };
-    if let (true, Some(default)) = (hides, default) {
+    if let Some(default) = default.filter(|&default| hides(arch, default)) {
         let examples = match names.as_slice() {
             [] => "calls of later kernels".into(),
             names => format!("calls of kernels later than {newest} ({})", listed(names, 5)),
@@ -78,6 +90,52 @@ fn newer(review: &mut Review<'_>) -> Result<(), Exhausted> {
         review.push(Diagnostic::new(Severity::Note, Code::EpermForNew, place, text).with_example(example));
     }
     Ok(())
+}
+
+/// Whether an answer looks like a refusal where a program asks whether the kernel has the call.
+fn hides(arch: Arch, action: Action) -> bool {
+    match action {
+        Action::Errno(number) => number != Errno::enosys(arch).get(),
+        _ => matches!(action, Action::KillProcess | Action::KillThread | Action::Trap(_)),
+    }
+}
+
+/// Warns of calls that no entry names and that are refused, while what programs would fall back to runs.
+fn hidden_fallbacks(review: &mut Review<'_>) -> Result<bool, Exhausted> {
+    let (mut refused, mut arches): (Vec<&str>, Vec<Arch>) = (Vec::new(), Vec::new());
+    for (newer, older) in FALLBACKS {
+        for arch in review.arches() {
+            let Some(nr) = arch.number(newer) else { continue };
+            if review.naming(newer).next().is_some()
+                || review.answers.reach(arch, nr, &|action| hides(arch, action))? != Reach::Always
+            {
+                continue;
+            }
+            let mut falls_back = false;
+            for name in older {
+                falls_back |= matches!(review.runs(arch, name)?, Some(Reach::Always | Reach::Sometimes));
+            }
+            if falls_back && !refused.contains(&newer) {
+                refused.push(newer);
+            }
+            if falls_back && !arches.contains(&arch) {
+                arches.push(arch);
+            }
+        }
+    }
+    let (Some(&newer), Some(&arch)) = (refused.first(), arches.first()) else { return Ok(false) };
+    let example = review.example_of(arch, newer, &|action| hides(arch, action))?;
+    let what = example.as_ref().map_or_else(String::new, |example| format!(" {}", example.action));
+    let text = format!(
+        "{}: no entry names {}, so the default action answers{what}{}; C libraries and language runtimes ask for the \
+         newer call first, and go on with the older one, which runs, only after ENOSYS",
+        listed(&refused, 20),
+        if refused.len() == 1 { "it" } else { "them" },
+        on(&arches)
+    );
+    let place = review.root("defaultAction");
+    review.push(Diagnostic::new(Severity::Warning, Code::EpermForNew, place, text).with_example(example));
+    Ok(true)
 }
 
 /// Calls of ABIs that are not listed run, although no rule was written for their numbers.
