@@ -38,10 +38,13 @@ impl Level {
     pub(super) fn params(self) -> Vec<Params> {
         let usual = Params::default();
         match self {
-            Self::Size => Vec::from([
-                Params { size_price: 300, few: 6, ..usual },
-                Params { size_price: 5000, few: 10, few_values: 10, side: 7, nested: 7, elements: 64, ..usual },
-            ]),
+            Self::Size => {
+                let usual = Params { shortcuts: false, ..usual };
+                Vec::from([
+                    Params { size_price: 300, few: 6, ..usual },
+                    Params { size_price: 5000, few: 10, few_values: 10, side: 7, nested: 7, elements: 64, ..usual },
+                ])
+            }
             Self::Balanced | Self::Cached => Vec::from([usual]),
             Self::Speed => Vec::from([Params { hot: 6, ..usual }]),
             Self::Fast => Vec::from([Params { max_runs: 0, ..usual }]),

@@ -25,14 +25,13 @@ pub(crate) struct Built {
 impl Built {
     /// Where the arguments of a call are decided; `None` if its architecture is not listed.
     pub(crate) fn call(&self, token: u32, nr: u32) -> Option<NodeId> {
-        let &(_, numbers) = self.arches.iter().find(|arch| arch.0 == token)?;
-        match self.graph.node(numbers) {
-            Node::Switch { word: Word::Nr, pieces } => {
-                let behind = pieces.partition_point(|piece| piece.start <= nr);
-                pieces.get(behind.checked_sub(1)?).map(|piece| piece.to)
-            }
-            _ => Some(numbers),
+        let &(_, mut node) = self.arches.iter().find(|arch| arch.0 == token)?;
+        // Numbers that no rule names may be told apart by a switch of their own.
+        while let Node::Switch { word: Word::Nr, pieces } = self.graph.node(node) {
+            let behind = pieces.partition_point(|piece| piece.start <= nr);
+            node = pieces.get(behind.checked_sub(1)?)?.to;
         }
+        Some(node)
     }
 }
 
@@ -76,8 +75,9 @@ impl Builder {
         let spans = if token == Arch::X32.audit() {
             // Bit 30 tells x32 from x86_64, except in the number that a tracer sets to skip a call.
             let (native, x32) = (find(Arch::X86_64), find(Arch::X32));
-            let native = Span::of(native, policy.bad_arch);
-            let x32 = Span::of(x32, policy.unlisted_x32);
+            let alone = native.is_none() || x32.is_none();
+            let native = Span { alone, ..Span::of(native, policy.bad_arch) };
+            let x32 = Span { alone, ..Span::of(x32, policy.unlisted_x32) };
             let skipped = if native.section.is_some() { native } else { x32 };
             Vec::from([
                 native.over(0, 0x3fff_ffff),
@@ -101,26 +101,38 @@ impl Builder {
         let Some(section) = span.section else {
             return pieces.push(Piece { start: span.first, to: self.graph.ret(span.rest) });
         };
+        let apart = (span.alone && !section.unlisted.is_empty()).then(|| self.unlisted(section));
         // What lies outside belongs to the other spans.
         let mut next = Some(span.first);
         for (&nr, rules) in section.calls.range(span.first..=span.last) {
             if let Some(first) = next.filter(|&first| first < nr) {
-                self.gap(section, (first, nr - 1), pieces);
+                self.gap((section, apart), (first, nr - 1), pieces);
             }
             pieces.push(Piece { start: nr, to: self.call(rules, section.default) });
             next = nr.checked_add(1);
         }
         if let Some(first) = next.filter(|&first| first <= span.last) {
-            self.gap(section, (first, span.last), pieces);
+            self.gap((section, apart), (first, span.last), pieces);
         }
     }
 
-    /// Numbers without rules.
-    fn gap(&mut self, section: &Section, (first, last): (u32, u32), pieces: &mut Vec<Piece>) {
+    /// Numbers without rules; `apart` answers them, if there is such a node.
+    fn gap(&mut self, (section, apart): (&Section, Option<NodeId>), (first, last): (u32, u32), pieces: &mut Vec<Piece>) {
+        if let Some(to) = apart {
+            return pieces.push(Piece { start: first, to });
+        }
         let borders = section.unlisted.iter().flat_map(|span| [Some(span.first), span.last.checked_add(1)]).flatten();
         for start in core::iter::once(first).chain(borders.filter(|&border| first < border && border <= last)) {
             pieces.push(Piece { start, to: self.graph.ret(section.fallback(start)) });
         }
+    }
+
+    /// The answers to numbers that no rule names, as a question of its own: it is asked only when a number is known to
+    /// have no rule, so that calls with rules take no step for it.
+    fn unlisted(&mut self, section: &Section) -> NodeId {
+        let mut pieces = Vec::new();
+        self.gap((section, None), (0, u32::MAX), &mut pieces);
+        self.graph.switch(Word::Nr, &pieces)
     }
 
     fn call(&mut self, rules: &[Rule], default: Action) -> NodeId {
@@ -154,11 +166,20 @@ struct Span<'a> {
     rest: Action,
     first: u32,
     last: u32,
+    /// Whether no other section has numbers of the same token. Where x32 shares the tree of x86_64, nothing may look at
+    /// the number again.
+    alone: bool,
 }
 
 impl<'a> Span<'a> {
     fn of(section: Option<&'a Section>, refused: Action) -> Self {
-        Self { section, rest: section.map_or(refused, |section| section.default), first: 0, last: u32::MAX }
+        Self {
+            section,
+            rest: section.map_or(refused, |section| section.default),
+            first: 0,
+            last: u32::MAX,
+            alone: true,
+        }
     }
 
     fn over(self, first: u32, last: u32) -> Self {

@@ -333,6 +333,12 @@ impl Elements {
         self.list[usize::from(element)].first
     }
 
+    /// A bound of the numbers of an element: no smaller than the last one.
+    pub(super) fn bound(&self, element: u16) -> u32 {
+        let element = self.list[usize::from(element)];
+        element.first | element.loose
+    }
+
     /// The class of an element.
     pub(super) fn class(&self, element: u16) -> CodeId {
         self.classes[usize::from(self.list[usize::from(element)].class)]

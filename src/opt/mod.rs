@@ -54,6 +54,8 @@ pub(crate) struct Params {
     pub(crate) elements: usize,
     /// Switches with more runs are split without a search.
     pub(crate) max_runs: usize,
+    /// Whether a tree is entered behind the questions that the way to it has answered.
+    pub(crate) shortcuts: bool,
 }
 
 impl Params {
@@ -68,6 +70,7 @@ impl Params {
         nested: 4,
         elements: 32,
         max_runs: 200,
+        shortcuts: true,
     };
 }
 

@@ -28,6 +28,7 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub(super) struct Found {
     layers: Vec<Layer>,
+    shortcuts: bool,
 }
 
 /// Weights that fit into 31 bits however they are added up, and the price of a test.
@@ -80,7 +81,7 @@ pub(super) fn search_in(scale: Scale, runs: &[Run], numbers: &[(u32, u64)], para
         let (upper, lower) = layers.split_at_mut(at + 1);
         upper[at].fill(lower.first());
     }
-    Found { layers }
+    Found { layers, shortcuts: params.shortcuts }
 }
 
 impl Found {
@@ -107,7 +108,12 @@ impl Found {
     /// The best tree for the first runs only. It shares what it can with the tree for all of them, in which `later`
     /// takes the place of [`CodeId::LATER`].
     pub(super) fn part(&mut self, code: &mut Code, held: Held, first: usize, later: CodeId) -> CodeId {
-        tree(&mut self.layers, &mut Builder { code, held, later }, 0, first - 1)
+        tree(
+            &mut self.layers,
+            &mut Builder { code, held, later, window: (0, u32::MAX), shortcuts: self.shortcuts },
+            0,
+            first - 1,
+        )
     }
 }
 
@@ -323,6 +329,7 @@ const HEAVY: u64 = 50;
 /// The tree for a window of the first of some layers.
 fn tree(layers: &mut [Layer], builder: &mut Builder<'_>, i: usize, j: usize) -> CodeId {
     let Some((layer, below)) = layers.split_first_mut() else { return builder.later };
+    builder.window = (layer.runs[i].first, layer.runs[j].last);
     let (test, yes, no) = match layer.choices[i * layer.runs.len() + j] {
         Choice::Leaf => return builder.class(layer.runs[i].class),
         Choice::Fine(test) => {
@@ -345,6 +352,7 @@ fn tree(layers: &mut [Layer], builder: &mut Builder<'_>, i: usize, j: usize) -> 
             let peel = layer.peel.unwrap_or(Peel { run: i, merges: false });
             let run = layer.runs[peel.run];
             let no = tree(below, builder, peel.map(i), peel.map(j));
+            builder.window = (run.first, run.first);
             ((Op::Eq, run.first), builder.class(run.class), no)
         }
     };

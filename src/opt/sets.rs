@@ -20,7 +20,7 @@
 
 use super::elements::{Elements, Groups, Window};
 use super::table::Table;
-use crate::code::{Code, CodeId, Held, Op};
+use crate::code::{Code, CodeId, Held, Op, Step};
 
 /// Sets that one search may remember; further ones count as too dear.
 const STATES: usize = 2000;
@@ -250,7 +250,11 @@ impl Sets {
     fn tree_of(&mut self, builder: &mut Builder<'_>, window: &Window, set: u64, choice: Choice) -> CodeId {
         let number = |element| self.elements.number(element);
         let (test, yes) = match choice {
-            Choice::Leaf => return builder.class(self.elements.class(window.element(set.trailing_zeros()))),
+            Choice::Leaf => {
+                let (first, last) = (window.element(set.trailing_zeros()), window.element(set.ilog2()));
+                builder.window = (self.elements.number(first), self.elements.bound(last));
+                return builder.class(self.elements.class(first));
+            }
             Choice::Ge(element) => ((Op::Ge, number(element)), set & (u64::MAX << window.bit(element))),
             Choice::Test(SetTest::Eq(element)) => ((Op::Eq, number(element)), 1 << window.bit(element)),
             Choice::Test(SetTest::Mask(mask)) => ((Op::Set, mask), self.elements.having(window, set, mask)),
@@ -267,10 +271,35 @@ pub(super) struct Builder<'a> {
     pub(super) held: Held,
     /// Takes the place of [`CodeId::LATER`].
     pub(super) later: CodeId,
+    /// First and last number that can come here.
+    pub(super) window: (u32, u32),
+    /// Whether what the window has answered is not asked again.
+    pub(super) shortcuts: bool,
 }
 
 impl Builder<'_> {
+    /// The code of a class. Where that asks for the number again, questions that the window has answered can be left
+    /// out. Not for the shortest program: ways that end in one place end in several then.
     pub(super) fn class(&self, class: CodeId) -> CodeId {
-        if class == CodeId::LATER { self.later } else { class }
+        if class == CodeId::LATER {
+            return self.later;
+        }
+        if !self.shortcuts {
+            return class;
+        }
+        let (first, last) = self.window;
+        let mut at = class;
+        while let Step::Test { held, op, k, yes, no } = self.code.step(at)
+            && held == self.held
+        {
+            at = match op {
+                Op::Ge if first >= k => yes,
+                Op::Ge if last < k => no,
+                Op::Eq if (first, last) == (k, k) => yes,
+                Op::Eq if k < first || last < k => no,
+                _ => break,
+            };
+        }
+        at
     }
 }
