@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests fail as tests do.
 
 use callsieve::arch::{Arch, KernelVersion};
-use callsieve::bpf::{Action, SyscallData};
+use callsieve::bpf::SyscallData;
 use callsieve::policy::{Policy, Target, Unlisted};
 use callsieve::profile::Profile;
 use callsieve::{Compiler, Filter, Level, check};
