@@ -117,7 +117,12 @@ impl Builder {
     }
 
     /// Numbers without rules; `apart` answers them, if there is such a node.
-    fn gap(&mut self, (section, apart): (&Section, Option<NodeId>), (first, last): (u32, u32), pieces: &mut Vec<Piece>) {
+    fn gap(
+        &mut self,
+        (section, apart): (&Section, Option<NodeId>),
+        (first, last): (u32, u32),
+        pieces: &mut Vec<Piece>,
+    ) {
         if let Some(to) = apart {
             return pieces.push(Piece { start: first, to });
         }
