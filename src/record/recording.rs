@@ -5,6 +5,7 @@ use crate::arch::Arch;
 use crate::bpf::SyscallData;
 use crate::compile::Weights;
 use alloc::collections::{BTreeMap, BTreeSet};
+#[cfg(feature = "json")]
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -223,8 +224,8 @@ impl Recording {
     /// are not in the counts, since most will have come again. From Linux 5.19 on a signal that is not fatal does that
     /// no longer: what is restarted is counted once.
     ///
-    /// Before Linux 6.17 a signal that comes in the very moment of the answer lets a call come twice, which nobody can
-    /// see.
+    /// Some kernels between 5.19 and 6.18 let a call come twice if a signal comes in the very moment of the answer, which
+    /// nobody can see.
     pub const fn interrupted(&self) -> u64 {
         self.interrupted
     }

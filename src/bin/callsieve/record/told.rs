@@ -70,7 +70,7 @@ pub fn log(name: &str, read: &LogRead) {
     complain(&format!("{name}: {}", count(number(read.calls), "call")));
     if let Some(first) = read.first {
         let lines = count(number(read.not_understood), "line");
-        complain(&format!("{name}: {lines} that look like calls are not understood, the first is line {first}"));
+        complain(&format!("{name}: not understood: {lines} where a call should be, first line {first}"));
     }
 }
 
@@ -116,14 +116,16 @@ pub fn missing(name: &str, recording: &Recording, lacks: &[&str], run: Option<&R
         let by = if by.is_empty() { by } else { format!(", first by {by}") };
         lines.push(format!("{}: {}{by}{}", named(&call), count(number(call.count()), "time"), values(&call)));
     }
-    for name in unseen {
-        let why = match *name {
-            "exit_group" => "every program ends with it",
-            "exit" => "every thread ends with it",
-            "rt_sigreturn" => "every signal handler ends with it",
-            _ => "the kernel goes on with stopped calls by it",
-        };
-        lines.push(format!("{name}: never notified; {why}"));
+    // Nobody can be asked about them, but of one it is known that every program makes it.
+    let (certain, possible): (Vec<&str>, Vec<&str>) = unseen.iter().partition(|name| **name == "exit_group");
+    let seen = |name: &&str| recording.calls().any(|call| call.name() == Some(name));
+    for name in certain.into_iter().filter(|name| !seen(name)) {
+        lines.push(format!("{name}: never notified; every program ends with it"));
+    }
+    if !possible.is_empty() {
+        let text =
+            "never notified, so it is not known whether they are needed (threads, signal handlers, stopped calls)";
+        complain(&format!("{name} does not allow {}: {text}", possible.join(", ")));
     }
     if !lines.is_empty() {
         complain(&format!("{name} lacks {}\n  {}", count(lines.len(), "call"), lines.join("\n  ")));
@@ -148,12 +150,13 @@ fn values(call: &RecordedCall<'_>) -> String {
             parts.collect::<Vec<_>>().join(" ")
         })
         .collect();
+    let others = if call.has_all_values() { "" } else { "; and others" };
     match (all.get(..MOST_SHOWN), all.len()) {
         (_, 0) => String::new(),
         (Some(first), more) if more > MOST_SHOWN => {
-            format!(" ({} and {} more)", first.join("; "), more - MOST_SHOWN)
+            format!(" ({} and {} more{others})", first.join("; "), more - MOST_SHOWN)
         }
-        _ => format!(" ({})", all.join("; ")),
+        _ => format!(" ({}{others})", all.join("; ")),
     }
 }
 
