@@ -1,13 +1,17 @@
 //! `callsieve run --explain` on the running kernel.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)] // A test.
+#![allow(clippy::unwrap_used, clippy::panic)] // A test.
+#![allow(unsafe_code)] // Signals.
 
 mod common;
 
+use callsieve::kernel::{ReadBack, ReadBackError, filters_of, pending_call};
 use common::kernel_has_filters;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -204,4 +208,114 @@ fn what_cannot_be_explained() {
     let (plain, explained) = (run(&[]), run(&["--explain"]));
     assert_eq!(plain.0, Some(127));
     assert_eq!(plain, explained);
+}
+
+/// A command that waits under a filter, killed in the end.
+struct Waiting(std::process::Child, u32);
+
+impl Waiting {
+    fn start(folder: &Path, words: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_callsieve"));
+        command.args(["run", "--profile", "profile.json"]).args(words).args([
+            "--",
+            "sh",
+            "-c",
+            "echo $$; exec sleep 60",
+        ]);
+        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let pid = line.trim().parse().unwrap();
+        // It has told its number before it became what waits.
+        let waits = || fs::read_to_string(format!("/proc/{pid}/comm")).unwrap().starts_with("sleep");
+        while !waits() || pending_call(pid).is_ok_and(|call| call.is_none_or(|call| !NAPS.contains(&call.nr))) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        Self(child, pid)
+    }
+
+    /// Whether filters of others can be read here; if not, the test is skipped.
+    fn is_readable(&self, test: &str) -> bool {
+        match filters_of(self.1) {
+            Ok(_) => return true,
+            // Containers are mostly filtered and have no CAP_SYS_ADMIN.
+            Err(
+                error @ (ReadBackError::MissingCapability
+                | ReadBackError::TracerFiltered
+                | ReadBackError::AttachRefused { .. }),
+            ) => common::skip(test, &error.to_string()),
+            Err(error) => panic!("{error}"),
+        }
+        false
+    }
+}
+
+/// What sleep(1) waits in, also after it was stopped.
+#[allow(clippy::cast_possible_truncation)]
+const NAPS: [u32; 2] = [libc::SYS_clock_nanosleep as u32, libc::SYS_restart_syscall as u32];
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        unsafe { libc::kill(-self.0.id().cast_signed(), libc::SIGKILL) };
+        let _ = self.0.wait();
+    }
+}
+
+const NAPPING: &str = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+    {"names": ["getpriority"], "action": "SCMP_ACT_ERRNO"},
+    {"names": ["clock_nanosleep", "restart_syscall"], "action": "SCMP_ACT_LOG", "comment": "Naps."}]}"#;
+
+#[test]
+fn the_call_that_a_process_waits_in_is_explained() {
+    let test = "the_call_that_a_process_waits_in_is_explained";
+    if !kernel_has_filters(test) {
+        return;
+    }
+    let folder = Scratch::new("pending", NAPPING);
+    let waiting = Waiting::start(&folder.0, &[]);
+    if !waiting.is_readable(test) {
+        return;
+    }
+    let explain = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_callsieve"));
+        let output = command.arg("explain").args(words).current_dir(&folder.0).output().unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let pid = waiting.1.to_string();
+    let (status, by_filter, errors) = explain(&["--pid", &pid]);
+    assert_eq!((status, errors.as_str()), (Some(0), ""));
+    assert!(by_filter.starts_with(&format!("process {pid} (sleep): ")), "{by_filter}");
+    assert!(
+        by_filter.lines().next().unwrap().ends_with(": LOG") && by_filter.contains("\nthe filter: LOG, "),
+        "{by_filter}"
+    );
+    let (status, by_profile, errors) = explain(&["profile.json", "--pid", &pid]);
+    assert_eq!((status, errors.as_str()), (Some(0), ""));
+    assert!(by_profile.contains("because of $.syscalls[1]: LOG\n    \"Naps.\""), "{by_profile}");
+    let (status, json, _) = explain(&["profile.json", "--pid", &pid, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((status, &json["profile"]["rules"][0]["path"]), (Some(0), &"$.syscalls[1]".into()));
+    assert_eq!(json["filters"]["filters"].as_array().unwrap().len(), 1);
+    // Any other call, asked of the filters of the process.
+    let (status, other, _) = explain(&[&format!("pid:{pid}"), "getpriority"]);
+    assert_eq!(status, Some(1), "{other}");
+    assert!(other.contains("getpriority on ") && other.contains(": ERRNO(1)"), "{other}");
+}
+
+#[test]
+fn log_sets_the_flag_of_the_kernel() {
+    let test = "log_sets_the_flag_of_the_kernel";
+    if !kernel_has_filters(test) {
+        return;
+    }
+    let folder = Scratch::new("log-flag", NAPPING);
+    for (words, logs) in [(&[][..], false), (&["--log"][..], true)] {
+        let waiting = Waiting::start(&folder.0, words);
+        if !waiting.is_readable(test) {
+            return;
+        }
+        let filters = filters_of(waiting.1).unwrap();
+        assert_eq!(filters.iter().map(ReadBack::logs).collect::<Vec<_>>(), [Some(logs)], "{words:?}");
+    }
 }

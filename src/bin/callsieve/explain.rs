@@ -1,8 +1,12 @@
 //! `callsieve explain`: why a call is answered as it is.
 
+mod filters;
+mod json;
+
 use crate::common::{Source, TargetOptions, mention_warnings};
 use crate::outcome::{Done, Failure, Outcome, count, wrap};
-
+#[cfg(target_os = "linux")]
+use crate::process::Process;
 use crate::simulate::{called, number, register};
 use crate::values;
 use callsieve::arch::Arch;
@@ -26,6 +30,11 @@ use std::ops::RangeInclusive;
 /// With --audit the call comes from a line of the kernel's log (dmesg, journald, or the audit daemon). Such a line has
 /// no arguments, so every rule that can have given the answer is named; arguments that are known can be added.
 ///
+/// With --pid the call is the one that a process waits in, with the arguments that it was made with. What the filters of
+/// the process say to it is told too; without PROFILE, only that. Looking at a process wakes it up for a moment, so the
+/// next time the call may be restart_syscall. In place of PROFILE, a raw filter or pid:PID may stand,
+/// to ask filters without a profile about any call.
+///
 /// Exit status: 0 some of the calls are allowed; 1 all of them are denied, or the profile never gives the answer of the
 /// line; 2 unusable input or arguments.
 #[derive(Debug, Args)]
@@ -36,14 +45,21 @@ Examples:
   callsieve explain profile.json clone 'CLONE_NEWUSER|CLONE_NEWNET'
   callsieve explain profile.json ioctl '*' 0x5400..0x54ff --abi x86
   callsieve explain profile.json --audit 'type=1326 audit(...): ... arch=c000003e syscall=41 ... code=0x50000' 40
-  dmesg | grep type=1326 | tail -1 | callsieve explain profile.json --audit -")]
+  dmesg | grep type=1326 | tail -1 | callsieve explain profile.json --audit -
+  callsieve explain profile.json --pid 1234
+  callsieve explain pid:1234 socket AF_INET")]
 pub struct Options {
-    /// JSON file, - for standard input, or container-default
-    #[arg(value_name = "PROFILE")]
-    profile: String,
+    /// JSON file, - for standard input, container-default, a raw filter, or pid:PID
+    #[arg(value_name = "PROFILE", required_unless_present = "pid")]
+    profile: Option<String>,
 
-    /// Name or number; not with --audit
-    #[arg(value_name = "SYSCALL", required_unless_present = "audit", allow_negative_numbers = true)]
+    /// Name or number; not with --audit or --pid
+    #[arg(
+        value_name = "SYSCALL",
+        required_unless_present_any = ["audit", "pid"],
+        conflicts_with = "pid",
+        allow_negative_numbers = true
+    )]
     call: Option<String>,
 
     /// Arguments, at most 6
@@ -54,8 +70,13 @@ pub struct Options {
     #[arg(long, value_name = "LINE")]
     audit: Option<String>,
 
+    /// Explain the call that this process, or the thread with this id, waits in (needs root)
+    #[cfg(target_os = "linux")]
+    #[arg(long, value_name = "PID", conflicts_with = "audit", value_parser = clap::value_parser!(u32).range(1..))]
+    pid: Option<u32>,
+
     /// The ABI of the call [default: the first one of the profile]
-    #[arg(long, value_name = "NAME", value_parser = values::arch, conflicts_with = "audit")]
+    #[arg(long, value_name = "NAME", value_parser = values::arch, conflicts_with_all = ["audit", "pid"])]
     abi: Option<Arch>,
 
     /// Write JSON
@@ -71,39 +92,111 @@ struct Question {
     token: u32,
     nr: u32,
     bounds: Vec<RangeInclusive<u64>>,
+    /// Where the call was made, if that is known.
+    instruction_pointer: Option<u64>,
     record: Option<AuditRecord>,
 }
 
+/// How often a process is looked at that waits in no call, every 10 ms.
+#[cfg(target_os = "linux")]
+const PATIENCE: u32 = 30;
+
+/// What is written for a question.
+struct Answer {
+    text: String,
+    json: Value,
+    denied: bool,
+}
+
 pub fn execute(options: &Options) -> Outcome {
-    if options.profile == "-" && options.audit.as_deref() == Some("-") {
-        return Err(Failure::new("PROFILE and --audit are both -; only one of them can come on standard input"));
-    }
-    let source: Source = options.target.read(&options.profile)?;
-    let explainer = Explainer::new(&source.profile, &options.target.target()?);
-    let explainer = explainer.map_err(|error| Failure::new(format!("{}: {error}", source.name)))?;
-    mention_warnings(&source.name, explainer.policy());
-    let question = match &options.audit {
-        Some(line) => options.question_of(line)?,
-        None => options.question(explainer.policy().arches().next())?,
-    };
-    let explanation = explainer.explain(question.token, question.nr, &question.bounds);
-    let explanation = explanation.map_err(|error| Failure::new(format!("{}: {error}", source.name)))?;
-    let done = if options.json {
-        Done::json(&to_json(&question, &explanation))
-    } else {
-        Done::text(to_text(&question, &explanation))
-    };
-    let foreign = question.record.is_some_and(|record| !explanation.gives(record.action().kind()));
-    Ok(done.found(foreign || explanation.is_denied()))
+    let answer = options.answer()?;
+    let done = if options.json { Done::json(&answer.json) } else { Done::text(answer.text) };
+    Ok(done.found(answer.denied))
 }
 
 impl Options {
+    fn answer(&self) -> Result<Answer, Failure> {
+        #[cfg(target_os = "linux")]
+        if let Some(pid) = self.pid {
+            return self.pending(pid);
+        }
+        let profile = self.profile.as_deref().unwrap_or_default();
+        if profile == "-" && self.audit.as_deref() == Some("-") {
+            return Err(Failure::new("PROFILE and --audit are both -; only one of them can come on standard input"));
+        }
+        let Some(opened) = self.target.open_filters(profile)? else { return self.by_profile(profile, None) };
+        let question = match &self.audit {
+            Some(line) => self.question_of(line)?,
+            None => self.question(opened.arches.first().copied())?,
+        };
+        filters::explain(&opened, &question)
+    }
+
+    /// Explains a call by a profile: the one asked about, or a given one.
+    fn by_profile(&self, profile: &str, given: Option<Question>) -> Result<Answer, Failure> {
+        let source: Source = self.target.read(profile)?;
+        let explainer = Explainer::new(&source.profile, &self.target.target()?);
+        let explainer = explainer.map_err(|error| Failure::new(format!("{}: {error}", source.name)))?;
+        mention_warnings(&source.name, explainer.policy());
+        let question = match (given, &self.audit) {
+            (Some(question), _) => question,
+            (None, Some(line)) => self.question_of(line)?,
+            (None, None) => self.question(explainer.policy().arches().next())?,
+        };
+        let explanation = explainer.explain(question.token, question.nr, &question.bounds);
+        let explanation = explanation.map_err(|error| Failure::new(format!("{}: {error}", source.name)))?;
+        let (text, json) = (to_text(&question, &explanation), json::explanation(&question, &explanation));
+        let foreign = question.record.is_some_and(|record| !explanation.gives(record.action().kind()));
+        Ok(Answer { text, json, denied: foreign || explanation.is_denied() })
+    }
+
+    /// Explains the call that a process waits in.
+    #[cfg(target_os = "linux")]
+    fn pending(&self, pid: u32) -> Result<Answer, Failure> {
+        let failed = |error: callsieve::kernel::ReadBackError| Failure::new(error.to_string());
+        // First, because reading filters wakes the process up for a moment.
+        let mut call = callsieve::kernel::pending_call(pid).map_err(failed)?;
+        // Whoever is looked at often runs for a moment between its calls.
+        for _ in 0..PATIENCE {
+            if call.is_some() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            call = callsieve::kernel::pending_call(pid).map_err(failed)?;
+        }
+        let process = Process::read(pid)?;
+        let Some(call) = call else {
+            return Err(Failure::new(format!("{} waits in no system call now; try again", process.name)));
+        };
+        let question = Question {
+            token: call.arch,
+            nr: call.nr,
+            bounds: call.args.iter().map(|&arg| arg..=arg).collect(),
+            instruction_pointer: Some(call.instruction_pointer),
+            record: None,
+        };
+        let by_filters = filters::explain(&self.target.process(&process)?, &question)?;
+        let Some(profile) = &self.profile else { return Ok(by_filters) };
+        let by_profile = self.by_profile(profile, Some(question))?;
+        Ok(Answer {
+            text: format!("{}\nby the profile:\n{}", by_filters.text, by_profile.text),
+            json: json!({ "filters": by_filters.json, "profile": by_profile.json }),
+            denied: by_profile.denied,
+        })
+    }
+
     fn question(&self, first: Option<Arch>) -> Result<Question, Failure> {
         let arch = self.abi.or(first).map_or_else(values::native, Ok)?;
         let word = self.call.as_deref().unwrap_or_default();
         let call = values::call(word).map_err(Failure::new)?;
         let nr = number(&call, arch)?;
-        Ok(Question { token: arch.audit(), nr, bounds: bounds(&self.args, arch)?, record: None })
+        Ok(Question {
+            token: arch.audit(),
+            nr,
+            bounds: bounds(&self.args, arch)?,
+            instruction_pointer: None,
+            record: None,
+        })
     }
 
     fn question_of(&self, line: &str) -> Result<Question, Failure> {
@@ -116,7 +209,9 @@ impl Options {
         let arch = Arch::ALL.into_iter().find(own).map_or_else(values::native, Ok)?;
         // The first word behind the profile is the first argument here.
         let args: Vec<_> = self.call.iter().chain(&self.args).cloned().collect();
-        Ok(Question { token: record.arch, nr: record.nr, bounds: bounds(&args, arch)?, record: Some(record) })
+        let bounds = bounds(&args, arch)?;
+        let instruction_pointer = record.instruction_pointer;
+        Ok(Question { token: record.arch, nr: record.nr, bounds, instruction_pointer, record: Some(record) })
     }
 }
 
@@ -344,77 +439,4 @@ impl Writer<'_> {
             _ => {}
         }
     }
-}
-
-fn to_json(question: &Question, explanation: &Explanation) -> Value {
-    let bounds: Vec<_> = question.bounds.iter().map(|bounds| json!([bounds.start(), bounds.end()])).collect();
-    let regions = explanation.regions.iter().map(|region| {
-        json!({
-            "action": region.action().to_string(),
-            "raw": region.raw(),
-            "conditions": region.conditions().iter().map(ToString::to_string).collect::<Vec<_>>(),
-        })
-    });
-    let admission = match explanation.admission {
-        Admission::UnlistedArch => "unlisted architecture",
-        Admission::UnlistedX32 => "unlisted x32",
-        _ => "listed",
-    };
-    json!({
-        "call": {
-            "arch": explanation.arch.map(|arch| arch.to_string()),
-            "token": question.token,
-            "number": question.nr,
-            "name": explanation.arch.and_then(|arch| arch.name(question.nr)),
-            "bounds": bounds,
-        },
-        "record": question.record.as_ref().map(record_json),
-        "action": explanation.action().map(|action| action.to_string()),
-        "regions": regions.collect::<Vec<_>>(),
-        "admission": admission,
-        "default": explanation.default.to_string(),
-        "by_default": explanation.by_default,
-        "rules": explanation.rules.iter().map(rule_json).collect::<Vec<_>>(),
-        "nearest": explanation.nearest().iter().map(|rule| rule.path.as_str()).collect::<Vec<_>>(),
-    })
-}
-
-fn record_json(record: &AuditRecord) -> Value {
-    json!({
-        "action": record.action().kind(),
-        "code": record.code,
-        "pid": record.pid,
-        "comm": record.comm,
-        "exe": record.exe,
-        "instruction_pointer": record.instruction_pointer,
-    })
-}
-
-fn rule_json(rule: &ExplainedRule) -> Value {
-    let conditions = rule.conditions.iter().map(|condition| {
-        let holds = match condition.holds {
-            Holds::Always => Some("always"),
-            Holds::Sometimes => Some("sometimes"),
-            Holds::Never => Some("never"),
-            _ => None,
-        };
-        json!({ "text": condition.text, "arg": condition.arg, "holds": holds })
-    });
-    let (fate, why) = match &rule.fate {
-        Fate::Decides => ("decides", Vec::new()),
-        Fate::Overruled(by) => ("overruled", by.clone()),
-        Fate::Fails => ("fails", Vec::new()),
-        Fate::NoEffect(why) => ("no effect", vec![(*why).to_owned()]),
-        Fate::NotHere(why) => ("does not count here", why.clone()),
-        _ => ("unknown", Vec::new()),
-    };
-    json!({
-        "path": rule.path,
-        "entry": rule.entry,
-        "action": rule.action.to_string(),
-        "comment": rule.comment,
-        "conditions": conditions.collect::<Vec<_>>(),
-        "fate": fate,
-        "why": why,
-    })
 }

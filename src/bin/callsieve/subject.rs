@@ -65,6 +65,21 @@ impl TargetOptions {
         self.resolved(&self.parse(&input)?)
     }
 
+    /// Opens what is no profile: a raw filter, or a process. `None` for anything else, which is left to be read.
+    pub fn open_filters(&self, path: &str) -> Result<Option<Opened>, Failure> {
+        #[cfg(target_os = "linux")]
+        if let Some(process) = Process::named(path)? {
+            return self.process(&process).map(Some);
+        }
+        if path == CONTAINER_DEFAULT || path == "-" || std::path::Path::new(path).is_dir() {
+            return Ok(None);
+        }
+        match Input::read(path, EITHER_IS) {
+            Ok(input) if !input.bytes.is_empty() && input.is_program() => self.raw(input).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     #[cfg(target_os = "linux")]
     pub fn process(&self, process: &Process) -> Result<Opened, Failure> {
         let arches = match self.arches() {
