@@ -81,6 +81,8 @@ pub mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod graph;
+#[cfg(feature = "json")]
+pub mod import;
 #[cfg(all(target_os = "linux", feature = "install"))]
 pub mod kernel;
 mod opt;

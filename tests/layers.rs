@@ -17,12 +17,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A place in `src/`, its floor, and the places that it may import.
-const TABLE: [(&str, u8, &[&str]); 15] = [
+const TABLE: [(&str, u8, &[&str]); 16] = [
     ("bpf", 0, &[]),
     // Only for `Endian`.
     ("arch", 0, &["bpf"]),
     ("profile", 1, &["bpf", "arch"]),
     ("policy", 2, &["bpf", "arch", "profile"]),
+    ("import", 2, &["bpf", "arch", "profile"]),
     ("graph", 3, &["bpf", "arch", "policy"]),
     ("code", 3, &["bpf", "arch"]),
     ("opt", 4, &["bpf", "arch", "graph", "code"]),
@@ -37,11 +38,12 @@ const TABLE: [(&str, u8, &[&str]); 15] = [
 ];
 
 /// What floor 9 may import.
-const EVERYTHING: [&str; 15] = [
+const EVERYTHING: [&str; 16] = [
     "bpf",
     "arch",
     "profile",
     "policy",
+    "import",
     "graph",
     "code",
     "opt",

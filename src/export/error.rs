@@ -16,8 +16,9 @@ use thiserror::Error;
 pub enum ExportError {
     /// Calls of other ABIs get another action than the one that runtimes give them.
     #[error(
-        "{} get {action}, but under an OCI profile they always get KILL_THREAD; write a raw filter instead \
-         (--format bpf), or leave that action out", if *is_x32 { "x32 calls" } else { "calls of architectures that are not listed" }
+        "{} get {action}, but under an OCI profile they always get KILL_THREAD; accept that ({} kill-thread), or write \
+         a raw filter instead", if *is_x32 { "x32 calls" } else { "calls of architectures that are not listed" },
+        if *is_x32 { "--unlisted-x32" } else { "--bad-arch" }
     )]
     BadArch {
         /// What they get.

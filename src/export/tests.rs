@@ -59,7 +59,7 @@ fn what_cannot_be_said_is_named() {
     assert_eq!(
         error(&profile, Target::exactly(&[Arch::X86_64])),
         "calls of architectures that are not listed get KILL_PROCESS, but under an OCI profile they always get \
-         KILL_THREAD; write a raw filter instead (--format bpf), or leave that action out"
+         KILL_THREAD; accept that (--bad-arch kill-thread), or write a raw filter instead"
     );
     let unnamed = profile.clone().allow((Arch::X86_64, 5000));
     assert_eq!(

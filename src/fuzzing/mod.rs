@@ -8,12 +8,16 @@
 #![allow(clippy::panic, clippy::missing_panics_doc)]
 
 mod foreign;
+#[cfg(feature = "json")]
+mod import;
 mod policy;
 #[cfg(feature = "json")]
 mod profile;
 mod programs;
 
 pub use foreign::{fuse_programs, merge_policies, random_program, recompile_program};
+#[cfg(feature = "json")]
+pub use import::import_text;
 pub use policy::{orderly_policy, random_policy};
 #[cfg(feature = "json")]
 pub use profile::profile_bytes;

@@ -28,7 +28,7 @@ pub fn profile_bytes(bytes: &[u8]) {
 }
 
 /// Nothing from the file can disturb a terminal, and nothing is endless.
-fn check_findings(findings: &Diagnostics) {
+pub(super) fn check_findings(findings: &Diagnostics) {
     assert!(findings.len() <= 101, "{}", findings.len());
     for found in findings {
         let text = found.to_string();

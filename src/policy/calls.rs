@@ -88,7 +88,7 @@ impl Checking<'_, '_> {
     fn unknown(&mut self, entry: usize, position: usize, name: &str) {
         let (severity, skipped) = match self.semantics {
             Semantics::Oci => (Severity::Warning, ", skipped"),
-            Semantics::Strict => (Severity::Error, ""),
+            Semantics::Strict | Semantics::Ordered => (Severity::Error, ""),
         };
         let finding = Finding::new(severity, Code::UnknownSyscall, Some(entry));
         self.unknown = self.unknown.saturating_add(1);
@@ -106,7 +106,7 @@ impl Checking<'_, '_> {
     /// A name that exists, but perhaps not here.
     fn known(&mut self, entry: usize, call: Syscall) {
         let present = self.arches.iter().filter(|arch| call.number(**arch).is_some()).count();
-        let strict = self.semantics == Semantics::Strict && !self.profile.portable;
+        let strict = self.semantics != Semantics::Oci && !self.profile.portable;
         let (severity, text) = match present {
             0 if strict => {
                 let others: Vec<&str> = call.arches().map(Arch::short_name).collect();

@@ -107,7 +107,8 @@ impl<'a> Findings<'a> {
 
 /// `$.syscalls[3].args[0]`, `rule 3, condition 1`, or the profile as a whole.
 pub(super) fn place(profile: &Profile, entry: Option<usize>, arg: Option<usize>) -> String {
-    let json = profile.dialect != crate::profile::Dialect::Builder;
+    use crate::profile::Dialect;
+    let json = matches!(profile.dialect, Dialect::Oci | Dialect::Docker);
     let Some(rule) = entry.and_then(|entry| profile.rules.get(entry)) else {
         return if json { "$".into() } else { "profile".into() };
     };

@@ -90,7 +90,7 @@ impl Lowering<'_, '_> {
         let mut repeats =
             |arg: &Arg| seen.get_mut(usize::from(arg.index)).is_some_and(|seen| core::mem::replace(seen, true));
         self.semantics == Semantics::Oci
-            && self.profile.dialect != Dialect::Builder
+            && matches!(self.profile.dialect, Dialect::Oci | Dialect::Docker)
             && rule.args.iter().any(&mut repeats)
     }
 
@@ -151,7 +151,7 @@ impl Lowering<'_, '_> {
         if outside != 0 {
             let (severity, what) = match self.semantics {
                 Semantics::Oci => (Severity::Warning, "they are ignored, as container runtimes do"),
-                Semantics::Strict => (Severity::Error, "the comparison could never hold"),
+                Semantics::Strict | Semantics::Ordered => (Severity::Error, "the comparison could never hold"),
             };
             let text = format!("expects bits {outside:#x}, which are outside of the mask {mask:#x}: {what}");
             let code = Code::MaskedValueOutsideMask;

@@ -46,6 +46,7 @@ impl Profile {
         let semantics = target.semantics.unwrap_or(match self.dialect {
             Dialect::Builder => Semantics::Strict,
             Dialect::Oci | Dialect::Docker => Semantics::Oci,
+            Dialect::Imported => Semantics::Ordered,
         });
         let by_default = if self.typed || semantics == Semantics::Strict { ArgWidth::Typed } else { ArgWidth::Written };
         let typed = target.arg_width.unwrap_or(by_default) == ArgWidth::Typed;
@@ -64,13 +65,13 @@ impl Profile {
         if diagnostics.worst() == Some(Severity::Error) {
             return Err(ResolveError::Problems(diagnostics));
         }
-        let bad_arch = target.bad_arch.unwrap_or(match semantics {
-            Semantics::Strict => Action::KillProcess,
+        let bad_arch = target.bad_arch.or(self.foreign.map(|foreign| foreign.bad_arch)).unwrap_or(match semantics {
+            Semantics::Strict | Semantics::Ordered => Action::KillProcess,
             Semantics::Oci => Action::KillThread,
         });
         Ok(Policy {
             bad_arch,
-            unlisted_x32: unlisted_x32(target, bad_arch, &sections),
+            unlisted_x32: unlisted_x32(self, target, bad_arch, &sections),
             sections,
             diagnostics,
             install_options: InstallOptions {
@@ -82,9 +83,11 @@ impl Profile {
     }
 }
 
-fn unlisted_x32(target: &Target, bad_arch: Action, sections: &[Section]) -> Action {
+fn unlisted_x32(profile: &Profile, target: &Target, bad_arch: Action, sections: &[Section]) -> Action {
     let own = sections.iter().find(|section| section.arch == Arch::X86_64);
-    match target.unlisted_x32 {
+    let by_file = profile.foreign.is_some_and(|foreign| foreign.x32_is_unlisted);
+    let otherwise = if by_file { UnlistedX32::Default } else { UnlistedX32::BadArch };
+    match target.unlisted_x32.unwrap_or(otherwise) {
         UnlistedX32::BadArch => bad_arch,
         UnlistedX32::Default => own.map_or(bad_arch, |section| section.default),
         UnlistedX32::Action(action) => action,
@@ -99,7 +102,7 @@ fn check_actions(profile: &Profile, target: &Target, findings: &mut Findings<'_>
         findings.add(Finding { text: text.into(), ..Finding::new(Severity::Warning, Code::NotifyDefault, None) });
     }
     let x32 = match target.unlisted_x32 {
-        UnlistedX32::Action(action) => Some(action),
+        Some(UnlistedX32::Action(action)) => Some(action),
         _ => None,
     };
     for action in target.bad_arch.into_iter().chain(x32) {
@@ -203,6 +206,9 @@ impl<'p> Resolving<'p> {
     /// arguments, or at all where runtimes let the entry without conditions win.
     fn carried(&mut self, multiplexer: &Multiplexer, (arch, nr): (Arch, u32), default: Action) -> Vec<Rule> {
         let profile = self.profile;
+        if profile.foreign.is_some_and(|foreign| !foreign.multiplexes) {
+            return Vec::new();
+        }
         let (mut says, mut named): (BTreeMap<u64, Vec<Say>>, Option<Action>) = (BTreeMap::new(), None);
         for (entry, (rule, (active, _))) in profile.rules.iter().zip(self.entries).enumerate() {
             if !active {

@@ -30,13 +30,15 @@ impl Settling<'_, '_> {
         let rules = match self.semantics {
             Semantics::Oci => self.as_runtimes(nr, rules),
             Semantics::Strict => rules,
+            Semantics::Ordered => return self.in_order(nr, rules),
         };
         let mut rules = self.normal(nr, rules);
         let same = self.same_conditions(nr, &rules);
         let undecided = conflict::find_narrower(&mut rules, self.work)?;
         let pairs = undecided.into_iter().filter(|pair| !same.contains(pair));
         match self.semantics {
-            Semantics::Strict => {
+            // Rules in order have returned above; strictness is the safe reading of anything else.
+            Semantics::Strict | Semantics::Ordered => {
                 for overlap in conflict::overlaps(&rules, pairs, self.work)? {
                     self.report_overlap(nr, &rules, &overlap);
                 }
@@ -52,7 +54,29 @@ impl Settling<'_, '_> {
 
     /// Whether a call whose only rule is this one has it as its normal form, with nothing to tell.
     pub(super) fn is_settled(&self, rule: &Rule) -> bool {
-        self.semantics == Semantics::Strict || rule.action != self.default
+        self.semantics != Semantics::Oci || rule.action != self.default
+    }
+
+    /// Rules that are tried in their order. A rule has no say where an earlier one of another action matches, so of those
+    /// that match the first decides: each later one of another action is beaten by it, and one of the same action does
+    /// not matter. What stands behind a rule without conditions is never reached.
+    fn in_order(&mut self, nr: u32, mut rules: Vec<Rule>) -> Result<Vec<Rule>, OutOfWork> {
+        let last = rules.iter().position(|rule| rule.conditions.is_empty());
+        let behind = last.map_or(Vec::new(), |last| rules.split_off(last.saturating_add(1)));
+        if let Some(winner) = rules.last() {
+            for rule in &behind {
+                let (action, path) = (rule.action, &winner.source.path);
+                let text = format!("{action} is never reached, because {path} comes first and has no conditions");
+                self.report(nr, Severity::Warning, Code::Redundant, (rule, Some(winner)), text);
+            }
+        }
+        let actions: Vec<Action> = rules.iter().map(|rule| rule.action).collect();
+        for (index, rule) in rules.iter_mut().enumerate() {
+            self.work.charge(index)?;
+            let earlier = actions.iter().take(index).enumerate();
+            rule.narrower = earlier.filter(|(_, action)| **action != rule.action).map(|(other, _)| other).collect();
+        }
+        Ok(rules)
     }
 
     /// What container runtimes drop: rules equal to the default action, and whatever stands beside an unconditional
@@ -163,7 +187,7 @@ impl Settling<'_, '_> {
         let (action, path, other) = (second.action, &first.source.path, first.action);
         let both = format!("{action} and {path}, which gives {other}, both match when {call}");
         let (severity, text) = match self.semantics {
-            Semantics::Strict => {
+            Semantics::Strict | Semantics::Ordered => {
                 (Severity::Error, format!("{both}; make one condition imply the other, or separate them"))
             }
             Semantics::Oci => {

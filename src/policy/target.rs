@@ -13,6 +13,8 @@ pub enum Semantics {
     Oci,
     /// Rules that contradict each other are errors. The default for the builder.
     Strict,
+    /// Rules are tried in their order, and the first that matches counts. The default for imported files.
+    Ordered,
 }
 
 /// How much of an argument a condition sees if it does not say so itself.
@@ -108,9 +110,10 @@ pub struct Target {
     pub(crate) kernel: KernelVersion,
     pub(crate) capabilities: Capabilities,
     pub(crate) unlisted: Unlisted,
-    /// `None`: KILL_PROCESS, in [`Semantics::Oci`] KILL_THREAD.
+    /// `None`: KILL_PROCESS, in [`Semantics::Oci`] KILL_THREAD; what an imported file says.
     pub(crate) bad_arch: Option<Action>,
-    pub(crate) unlisted_x32: UnlistedX32,
+    /// `None`: the bad-arch action, or what an imported file says.
+    pub(crate) unlisted_x32: Option<UnlistedX32>,
     /// `None`: by the dialect of the profile.
     pub(crate) semantics: Option<Semantics>,
     /// `None`: by the semantics and the profile.
@@ -131,7 +134,7 @@ impl Target {
             capabilities: Capabilities::docker(),
             unlisted: Unlisted::Default,
             bad_arch: None,
-            unlisted_x32: UnlistedX32::BadArch,
+            unlisted_x32: None,
             semantics: None,
             arg_width: None,
         }
@@ -161,8 +164,8 @@ impl Target {
         self
     }
 
-    /// What rules mean that can match the same call. Not set, it is [`Semantics::Oci`] for JSON and
-    /// [`Semantics::Strict`] for profiles built in Rust.
+    /// What rules mean that can match the same call. Not set, it is [`Semantics::Oci`] for JSON,
+    /// [`Semantics::Strict`] for profiles built in Rust and [`Semantics::Ordered`] for imported files.
     pub const fn semantics(mut self, semantics: Semantics) -> Self {
         self.semantics = Some(semantics);
         self
@@ -184,7 +187,7 @@ impl Target {
 
     /// The answer to x32 numbers where x86_64 is listed and x32 is not.
     pub const fn unlisted_x32(mut self, answer: UnlistedX32) -> Self {
-        self.unlisted_x32 = answer;
+        self.unlisted_x32 = Some(answer);
         self
     }
 

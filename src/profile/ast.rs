@@ -16,6 +16,19 @@ pub enum Dialect {
     Docker,
     /// Rust code.
     Builder,
+    /// A file of another program, read by `import`: rules in the order in which they are tried.
+    Imported,
+}
+
+/// What the compiler of an imported file does and no rule says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Foreign {
+    /// For calls of architectures that the file is not for.
+    pub(crate) bad_arch: Action,
+    /// Whether x32 numbers are numbers without a rule like any other, because nothing looks at bit 30.
+    pub(crate) x32_is_unlisted: bool,
+    /// Whether a rule for a call also covers the calls that carry it (socketcall, ipc).
+    pub(crate) multiplexes: bool,
 }
 
 /// A seccomp profile as written. [`Profile::new`] starts one in Rust.
@@ -35,6 +48,8 @@ pub struct Profile {
     pub(crate) portable: bool,
     /// Written with the types of C in mind, so that conditions see as much as the kernel reads of a parameter.
     pub(crate) typed: bool,
+    /// For [`Dialect::Imported`].
+    pub(crate) foreign: Option<Foreign>,
     /// What the reader found and did not refuse.
     pub(crate) diagnostics: Diagnostics,
 }
@@ -54,7 +69,7 @@ pub struct Rule {
 }
 
 /// A system call in a rule.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Call {
     /// By name, on every listed ABI that has it.

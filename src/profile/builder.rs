@@ -39,6 +39,7 @@ impl Profile {
             rules: Vec::new(),
             portable: false,
             typed: false,
+            foreign: None,
             diagnostics: Diagnostics::new(),
         }
     }

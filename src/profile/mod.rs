@@ -17,9 +17,11 @@ mod display;
 #[cfg(feature = "json")]
 mod error;
 #[cfg(feature = "json")]
-mod json;
+pub(crate) mod json;
 pub mod limits;
 
+#[cfg(feature = "json")]
+pub(crate) use ast::Foreign;
 pub use ast::{ActionSpec, Arg, Call, Dialect, Flag, ListedArch, Op, Profile, Rule, SubArches, When, Width};
 pub use builder::{IntoCalls, Operand, arg};
 pub use codes::{Code, UnknownCode};

@@ -350,7 +350,7 @@ fn append(profile: &mut Profile, names: Vec<&str>, args: Vec<Arg>) {
         return;
     }
     let path = match profile.dialect {
-        Dialect::Builder => format!("rule {}", profile.rules.len().saturating_add(1)),
+        Dialect::Builder | Dialect::Imported => format!("rule {}", profile.rules.len().saturating_add(1)),
         Dialect::Oci | Dialect::Docker => format!("$.syscalls[{}]", profile.rules.len()),
     };
     profile.rules.push(Rule {

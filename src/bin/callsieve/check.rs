@@ -232,7 +232,8 @@ fn to_text(name: &str, source: &str, found: &Diagnostics) -> String {
     let mut text = String::new();
     let mut told = BTreeSet::new();
     for one in found {
-        let line = locate(source, one.path()).map_or_else(String::new, |place| format!(" (line {})", place.line));
+        let line = locate(source, one.path()).filter(|_| one.path().starts_with('$'));
+        let line = line.map_or_else(String::new, |place| format!(" (line {})", place.line));
         let _ =
             writeln!(text, "{}{line}: {} [{}]\n    {}", one.path(), word(one.severity()), one.code(), one.message());
         if let Some(example) = one.example() {

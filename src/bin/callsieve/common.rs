@@ -1,9 +1,10 @@
 //! The options that say for what a profile is read and resolved, and what is done with them.
 
-use crate::input::{CONTAINER_DEFAULT, Input};
+use crate::input::{self, CONTAINER_DEFAULT, Input};
 use crate::outcome::{Failure, complain, count};
 use crate::values::{self, ActionWord, X32Word};
 use callsieve::arch::{Arch, KernelVersion};
+use callsieve::import::{Imported, Importer, Language};
 use callsieve::policy::{ArgWidth, Capabilities, Policy, ResolveError, Semantics, Target, Unlisted, UnlistedX32};
 use callsieve::profile::{Diagnostic, Format, Profile, ProfileError, Severity};
 use clap::{Args, ValueEnum};
@@ -20,6 +21,33 @@ pub enum Dialect {
     Oci,
     /// The superset that Docker and Podman read
     Docker,
+    /// The JSON of the Rust crate seccompiler: a filter for each thread
+    Seccompiler,
+    /// The JSON of Firecracker
+    Firecracker,
+    /// A .policy file of minijail
+    Minijail,
+    /// A policy of kafel, as nsjail takes it
+    Kafel,
+    /// A unit of systemd with SystemCallFilter=, or what systemctl cat UNIT prints
+    Systemd,
+    /// A SeccompProfile object of the security profiles operator, in YAML or JSON
+    Operator,
+}
+
+impl Dialect {
+    /// The language of another program.
+    fn language(self) -> Option<Language> {
+        match self {
+            Self::Auto | Self::Oci | Self::Docker => None,
+            Self::Seccompiler => Some(Language::Seccompiler),
+            Self::Firecracker => Some(Language::Firecracker),
+            Self::Minijail => Some(Language::Minijail),
+            Self::Kafel => Some(Language::Kafel),
+            Self::Systemd => Some(Language::Systemd),
+            Self::Operator => Some(Language::Operator),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -42,9 +70,13 @@ pub enum Widths {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "How the profile is read, and for which machine")]
 pub struct TargetOptions {
-    /// The dialect of the profile
+    /// The dialect of the profile, or the program whose file it is
     #[arg(long, value_enum, value_name = "DIALECT", default_value_t)]
     from: Dialect,
+
+    /// Of a file with a filter for each thread, the one with this name
+    #[arg(long, value_name = "NAME")]
+    thread: Option<String>,
 
     /// Exactly these ABIs, such as x86_64,x86,x32 or s390x
     ///
@@ -143,14 +175,51 @@ impl TargetOptions {
                 input.name
             ))));
         }
+        if let Some(language) = self.from.language() {
+            return self.of_thread(&input.name, self.import(language, input)?);
+        }
         let format = match self.from {
-            Dialect::Auto => Format::Auto,
             Dialect::Oci => Format::Oci,
             Dialect::Docker => Format::Docker,
+            _ => Format::Auto,
         };
         let profile = Profile::from_slice(&input.bytes, format);
         let profile = profile.map_err(|error| Trouble::Profile(input.name.clone(), error))?;
         Ok(Source { name: input.name.clone(), profile })
+    }
+
+    /// Reads a file of another program.
+    fn import(&self, language: Language, input: &Input) -> Result<Vec<Imported>, Trouble> {
+        let text = std::str::from_utf8(&input.bytes)
+            .map_err(|error| {
+                let at = error.valid_up_to();
+                Failure::new(format!("{}: the bytes are no UTF-8 text from offset {at} on", input.name))
+            })
+            .map_err(Trouble::Failure)?;
+        let arch = self.arch.first().copied().map_or_else(values::native, Ok)?;
+        let importer = Importer::new(language, arch).path(&input.name).files(&input::text);
+        importer.read(text).map_err(|error| Trouble::Profile(input.name.clone(), error))
+    }
+
+    /// The filter that `--thread` names, or the only one.
+    fn of_thread(&self, name: &str, mut imported: Vec<Imported>) -> Result<Source, Trouble> {
+        let names: Vec<&str> = imported.iter().filter_map(Imported::name).collect();
+        let index = match &self.thread {
+            Some(thread) => names.iter().position(|own| own == thread),
+            None if imported.len() == 1 => Some(0),
+            None => None,
+        };
+        let Some(index) = index else {
+            let has = if names.is_empty() { "one filter without a name".into() } else { names.join(", ") };
+            let what = match &self.thread {
+                Some(thread) => format!("has no filter {thread:?}; it has {has}"),
+                None => format!("has several filters: {has}; choose one with --thread"),
+            };
+            return Err(Trouble::Failure(Failure::new(format!("{name} {what}"))));
+        };
+        let imported = imported.swap_remove(index);
+        let name = imported.name().map_or_else(|| name.to_owned(), |thread| format!("{name} ({thread})"));
+        Ok(Source { name, profile: imported.into_profile() })
     }
 
     /// The machine that the options describe. Without `--kernel` it has the newest kernel of the table.

@@ -9,6 +9,7 @@
 mod check;
 mod common;
 mod compile;
+mod convert;
 mod diff;
 mod explain;
 mod export;
@@ -86,6 +87,7 @@ enum Command {
     Simulate(simulate::Options),
     Prove(prove::Options),
     Diff(diff::Options),
+    Convert(convert::Options),
     Merge(merge::Options),
     Fuse(fuse::Options),
     Recompile(recompile::Options),
@@ -107,6 +109,7 @@ impl Command {
             Self::Simulate(options) => simulate::execute(&options),
             Self::Prove(options) => prove::execute(&options),
             Self::Diff(options) => diff::execute(&options),
+            Self::Convert(options) => convert::execute(&options),
             Self::Merge(options) => merge::execute(&options),
             Self::Fuse(options) => fuse::execute(&options),
             Self::Recompile(options) => recompile::execute(&options),

@@ -60,7 +60,7 @@ impl<'a> Review<'a> {
 
     /// Whether a runtime will read this profile.
     pub(super) fn is_for_containers(&self) -> bool {
-        self.profile.dialect() != Dialect::Builder
+        !matches!(self.profile.dialect(), Dialect::Builder | Dialect::Imported)
     }
 
     /// Whether the default action lets calls run.

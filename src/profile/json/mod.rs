@@ -11,8 +11,8 @@ mod fields;
 mod foreign;
 mod locate;
 mod read;
-mod report;
-mod value;
+pub(crate) mod report;
+pub(crate) mod value;
 mod words;
 mod write;
 

@@ -9,18 +9,18 @@ use core::fmt;
 
 /// A JSON path, written out only when something is found there.
 #[derive(Clone, Copy)]
-pub(super) enum Path<'p> {
+pub(crate) enum Path<'p> {
     Root,
     Key(&'p Path<'p>, &'p str),
     Index(&'p Path<'p>, usize),
 }
 
 impl<'p> Path<'p> {
-    pub(super) fn key(&'p self, key: &'p str) -> Self {
+    pub(crate) fn key(&'p self, key: &'p str) -> Self {
         Self::Key(self, key)
     }
 
-    pub(super) fn index(&'p self, index: usize) -> Self {
+    pub(crate) fn index(&'p self, index: usize) -> Self {
         Self::Index(self, index)
     }
 }
@@ -45,26 +45,26 @@ impl fmt::Display for Path<'_> {
 
 /// Collects findings, and stops keeping them when there are too many.
 #[derive(Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     diagnostics: Diagnostics,
     errors: usize,
     others: usize,
 }
 
 impl Report {
-    pub(super) fn error(&mut self, code: Code, path: &impl ToString, message: impl Into<String>) {
+    pub(crate) fn error(&mut self, code: Code, path: &impl ToString, message: impl Into<String>) {
         self.errors = self.errors.saturating_add(1);
         if self.errors <= MAX_REPORTED {
             self.diagnostics.push(Diagnostic::new(Severity::Error, code, path.to_string(), message));
         }
     }
 
-    pub(super) fn warn(&mut self, code: Code, path: &impl ToString, message: &str) {
+    pub(crate) fn warn(&mut self, code: Code, path: &impl ToString, message: &str) {
         self.warn_with(code, path, || message.to_string());
     }
 
     /// A warning whose message is costly, because it looks for similar words: made only if it is kept.
-    pub(super) fn warn_with(&mut self, code: Code, path: &impl ToString, message: impl FnOnce() -> String) {
+    pub(crate) fn warn_with(&mut self, code: Code, path: &impl ToString, message: impl FnOnce() -> String) {
         self.others = self.others.saturating_add(1);
         if self.others <= MAX_REPORTED {
             self.diagnostics.push(Diagnostic::new(Severity::Warning, code, path.to_string(), message()));
@@ -72,12 +72,12 @@ impl Report {
     }
 
     /// Keeps the value, or notes why there is none.
-    pub(super) fn keep<T>(&mut self, path: &Path<'_>, result: Result<T, String>) -> Option<T> {
+    pub(crate) fn keep<T>(&mut self, path: &Path<'_>, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.error(Code::BadField, path, message)).ok()
     }
 
     /// The findings if none of them is an error.
-    pub(super) fn finish(mut self) -> Result<Diagnostics, ProfileError> {
+    pub(crate) fn finish(mut self) -> Result<Diagnostics, ProfileError> {
         let hidden = self.others.saturating_sub(MAX_REPORTED);
         if hidden > 0 {
             let message = format!("and {hidden} more warnings");
@@ -90,7 +90,7 @@ impl Report {
     }
 
     /// One error and no profile.
-    pub(super) fn fail(code: Code, path: &impl ToString, message: impl Into<String>) -> ProfileError {
+    pub(crate) fn fail(code: Code, path: &impl ToString, message: impl Into<String>) -> ProfileError {
         let mut diagnostics = Diagnostics::new();
         diagnostics.push(Diagnostic::new(Severity::Error, code, path.to_string(), message));
         ProfileError::new(diagnostics, 0)

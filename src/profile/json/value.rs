@@ -15,40 +15,40 @@ use serde_json::value::RawValue;
 
 /// A value of a text that was found to be JSON.
 #[derive(Clone, Copy)]
-pub(super) struct Value<'a>(&'a str);
+pub(crate) struct Value<'a>(&'a str);
 
 /// The fields of an object as they stand.
-pub(super) type Fields<'a> = Vec<(String, Value<'a>)>;
+pub(crate) type Fields<'a> = Vec<(String, Value<'a>)>;
 
 impl<'a> Value<'a> {
     /// The value that is the whole text; an error if the text is not JSON.
-    pub(super) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str::<&RawValue>(text).map(|raw| Self(raw.get()))
     }
 
     /// The fields of the object that is the whole text. `None` if there is something wrong with it: then
     /// [`Value::parse`] and [`Value::object`] tell what.
-    pub(super) fn object_of(text: &'a str) -> Option<Fields<'a>> {
+    pub(crate) fn object_of(text: &'a str) -> Option<Fields<'a>> {
         let object: Object<'a> = serde_json::from_str(text).ok()?;
         (!object.is_cut).then_some(object.fields)
     }
 
     /// Where the value begins in the text that it was taken from; `None` of another text.
-    pub(super) fn offset_in(self, text: &str) -> Option<usize> {
+    pub(crate) fn offset_in(self, text: &str) -> Option<usize> {
         let offset = self.0.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
         (offset <= text.len()).then_some(offset)
     }
 
-    pub(super) fn is_null(self) -> bool {
+    pub(crate) fn is_null(self) -> bool {
         self.0 == "null"
     }
 
-    pub(super) fn is_object(self) -> bool {
+    pub(crate) fn is_object(self) -> bool {
         self.0.starts_with('{')
     }
 
     /// The value in messages.
-    pub(super) fn describe(self) -> String {
+    pub(crate) fn describe(self) -> String {
         match self.0.as_bytes().first() {
             Some(b'{') => "an object".to_owned(),
             Some(b'[') => "a list".to_owned(),
@@ -62,7 +62,7 @@ impl<'a> Value<'a> {
     }
 
     /// The value as a string, or what it is instead.
-    pub(super) fn text(self) -> Result<String, String> {
+    pub(crate) fn text(self) -> Result<String, String> {
         match self.0.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
             // As it stands, which is nearly always so.
             Some(plain) if !plain.contains('\\') => Ok(plain.to_owned()),
@@ -71,13 +71,13 @@ impl<'a> Value<'a> {
     }
 
     /// The elements of a list, or what it is instead.
-    pub(super) fn list(self) -> Result<Vec<Self>, String> {
+    pub(crate) fn list(self) -> Result<Vec<Self>, String> {
         let list: Vec<&'a RawValue> = self.parsed('[', "a list")?;
         Ok(list.into_iter().map(|raw| Self(raw.get())).collect())
     }
 
     /// The fields of an object, or what it is instead.
-    pub(super) fn object(self) -> Result<Fields<'a>, String> {
+    pub(crate) fn object(self) -> Result<Fields<'a>, String> {
         let object: Object<'a> = self.parsed('{', "an object")?;
         if object.is_cut {
             return Err(format!("the object has more than {MAX_LIST} keys"));
@@ -95,7 +95,7 @@ impl<'a> Value<'a> {
     }
 
     /// A whole number in digits only, or what it is instead. `max` is for the message; the caller judges larger numbers.
-    pub(super) fn whole(self, max: u64) -> Result<u64, String> {
+    pub(crate) fn whole(self, max: u64) -> Result<u64, String> {
         let digits = self.0.bytes().all(|byte| byte.is_ascii_digit());
         if let Some(number) = digits.then(|| self.0.parse().ok()).flatten() {
             return Ok(number);
@@ -123,7 +123,7 @@ impl<'a> Value<'a> {
 }
 
 /// A text from the file, in quotes, without control characters and not too long.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     format!("{:?}", cut(text))
 }
 

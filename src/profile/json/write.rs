@@ -38,6 +38,11 @@ impl Profile {
         if self.dialect == Dialect::Builder {
             super::export::check(self, &mut writer.report);
         }
+        if self.dialect == Dialect::Imported {
+            let message = "rules that are tried in order are another language; resolve the profile and write what it \
+                           means (Policy::to_oci_json)";
+            return Err(Report::fail(Code::NotExpressible, &"profile", message));
+        }
         let text = writer.profile(self);
         writer.report.finish()?;
         // A value that no reader takes (an error number above 4095, say) is found the same way as in a file.

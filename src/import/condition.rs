@@ -1,0 +1,275 @@
+//! Expressions over arguments, as lists of comparisons of which all must hold, or of other such lists.
+
+use crate::profile::{Arg, Op, Width};
+use alloc::vec::Vec;
+
+/// What must hold for a call.
+#[derive(Clone, Debug)]
+pub(super) enum Expr {
+    Always,
+    Never,
+    Test(Arg),
+    All(Vec<Expr>),
+    Any(Vec<Expr>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compare {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+impl Compare {
+    /// With the operands exchanged.
+    pub(super) const fn mirrored(self) -> Self {
+        match self {
+            Self::Lt => Self::Gt,
+            Self::Le => Self::Ge,
+            Self::Gt => Self::Lt,
+            Self::Ge => Self::Le,
+            same => same,
+        }
+    }
+
+    pub(super) fn holds(self, left: u64, right: u64) -> bool {
+        match self {
+            Self::Eq => left == right,
+            Self::Ne => left != right,
+            Self::Lt => left < right,
+            Self::Le => left <= right,
+            Self::Gt => left > right,
+            Self::Ge => left >= right,
+        }
+    }
+}
+
+/// An argument, or some bits of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operand {
+    pub(super) index: u8,
+    pub(super) width: Width,
+    /// The bits that are looked at.
+    pub(super) mask: u64,
+}
+
+impl Operand {
+    /// All bits of an argument.
+    pub(super) const fn whole(index: u8, width: Width) -> Self {
+        Self { index, width, mask: all(width) }
+    }
+
+    /// The comparison of the masked argument with a number.
+    pub(super) fn compare(self, compare: Compare, value: u64) -> Expr {
+        if self.mask == all(self.width) {
+            let op = match compare {
+                Compare::Eq => Op::Eq,
+                Compare::Ne => Op::Ne,
+                Compare::Lt => Op::Lt,
+                Compare::Le => Op::Le,
+                Compare::Gt => Op::Gt,
+                Compare::Ge => Op::Ge,
+            };
+            return Expr::Test(Arg { index: self.index, op, value, value_two: 0, width: self.width });
+        }
+        let equal = || if value & !self.mask == 0 { self.masked(self.mask, value) } else { Expr::Never };
+        match compare {
+            Compare::Eq => equal(),
+            Compare::Ne => equal().negated(),
+            Compare::Lt => self.less(value),
+            Compare::Gt => self.greater(value),
+            Compare::Le => Expr::Any([equal(), self.less(value)].into()),
+            Compare::Ge => Expr::Any([equal(), self.greater(value)].into()),
+        }
+    }
+
+    /// Whether one of the bits of the mask is set.
+    pub(super) fn any_bit(self) -> Expr {
+        self.masked(self.mask, 0).negated()
+    }
+
+    /// `(argument & mask) == value`, for a value within the mask.
+    fn masked(self, mask: u64, value: u64) -> Expr {
+        if mask == 0 {
+            return if value == 0 { Expr::Always } else { Expr::Never };
+        }
+        Expr::Test(Arg { index: self.index, op: Op::MaskedEq, value: mask, value_two: value, width: self.width })
+    }
+
+    /// The masked argument is less if it has a 0 where the number has a 1, and the same bits above.
+    fn less(self, value: u64) -> Expr {
+        let mut alternatives = Vec::new();
+        for bit in bits().filter(|bit| value & bit != 0) {
+            let above = !(bit | bit.wrapping_sub(1));
+            let seen = self.mask & (above | bit);
+            if value & above & !self.mask != 0 {
+                // Above, the number has a 1 that the argument can never have: it was found to be less already.
+                break;
+            }
+            alternatives.push(self.masked(seen, value & above));
+        }
+        Expr::Any(alternatives)
+    }
+
+    /// The masked argument is greater if it has a 1 where the number has a 0, and the same bits above.
+    fn greater(self, value: u64) -> Expr {
+        let mut alternatives = Vec::new();
+        for bit in bits() {
+            let above = !(bit | bit.wrapping_sub(1));
+            if value & above & !self.mask != 0 {
+                break;
+            }
+            if value & bit == 0 && self.mask & bit != 0 {
+                alternatives.push(self.masked(self.mask & (above | bit), value & above | bit));
+            }
+        }
+        Expr::Any(alternatives)
+    }
+}
+
+/// All bits, from the highest one down.
+fn bits() -> impl Iterator<Item = u64> {
+    (0..64).rev().map(|bit| 1_u64 << bit)
+}
+
+/// The bits of a width.
+pub(super) const fn all(width: Width) -> u64 {
+    match width {
+        Width::Bits32 => 0xffff_ffff,
+        Width::Bits64 => u64::MAX,
+    }
+}
+
+impl Expr {
+    pub(super) fn negated(self) -> Self {
+        match self {
+            Self::Always => Self::Never,
+            Self::Never => Self::Always,
+            Self::All(parts) => Self::Any(parts.into_iter().map(Self::negated).collect()),
+            Self::Any(parts) => Self::All(parts.into_iter().map(Self::negated).collect()),
+            Self::Test(arg) => opposite(arg),
+        }
+    }
+
+    /// The lists of comparisons of which one must hold altogether; `None` if they are more than this.
+    pub(super) fn alternatives(&self, most: usize) -> Option<Vec<Vec<Arg>>> {
+        match self {
+            Self::Always => Some(Vec::from([Vec::new()])),
+            Self::Never => Some(Vec::new()),
+            Self::Test(arg) => Some(Vec::from([Vec::from([*arg])])),
+            Self::Any(parts) => {
+                let mut lists = Vec::new();
+                for part in parts {
+                    lists.extend(part.alternatives(most.checked_sub(lists.len())?)?);
+                }
+                Some(lists)
+            }
+            Self::All(parts) => {
+                let mut lists: Vec<Vec<Arg>> = Vec::from([Vec::new()]);
+                for part in parts {
+                    let own = part.alternatives(most)?;
+                    if lists.len().checked_mul(own.len()).is_none_or(|count| count > most) {
+                        return None;
+                    }
+                    let longer = |one: &Vec<Arg>| {
+                        let with = |more: &Vec<Arg>| one.iter().chain(more).copied().collect::<Vec<Arg>>();
+                        own.iter().map(with).collect::<Vec<_>>()
+                    };
+                    lists = lists.iter().flat_map(longer).collect();
+                }
+                Some(lists)
+            }
+        }
+    }
+}
+
+/// The opposite of a comparison. Of a masked one: one of the bits is the other way.
+fn opposite(arg: Arg) -> Expr {
+    let other = |op: Op| Expr::Test(Arg { op, ..arg });
+    match arg.op {
+        Op::Eq => other(Op::Ne),
+        Op::Ne => other(Op::Eq),
+        Op::Lt => other(Op::Ge),
+        Op::Le => other(Op::Gt),
+        Op::Gt => other(Op::Le),
+        Op::Ge => other(Op::Lt),
+        Op::MaskedEq => {
+            let flipped = |bit| Expr::Test(Arg { value: bit, value_two: !arg.value_two & bit, ..arg });
+            Expr::Any(bits().filter(|bit| arg.value & bit != 0).map(flipped).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALL: [Compare; 6] = [Compare::Eq, Compare::Ne, Compare::Lt, Compare::Le, Compare::Gt, Compare::Ge];
+
+    fn holds(lists: &[Vec<Arg>], argument: u64) -> bool {
+        let test = |arg: &Arg| {
+            let argument = argument & all(arg.width);
+            match arg.op {
+                Op::Eq => argument == arg.value,
+                Op::Ne => argument != arg.value,
+                Op::Lt => argument < arg.value,
+                Op::Le => argument <= arg.value,
+                Op::Gt => argument > arg.value,
+                Op::Ge => argument >= arg.value,
+                Op::MaskedEq => argument & arg.value == arg.value_two,
+            }
+        };
+        lists.iter().any(|list| list.iter().all(test))
+    }
+
+    fn check(mask: u64, value: u64, argument: u64, width: Width) {
+        let operand = Operand { index: 0, width, mask: mask & all(width) };
+        for compare in ALL {
+            let expr = operand.compare(compare, value);
+            let expected = compare.holds(argument & operand.mask, value);
+            let lists = expr.alternatives(1000).unwrap();
+            assert_eq!(holds(&lists, argument), expected, "{argument:#x} & {mask:#x} {compare:?} {value:#x}");
+            let lists = expr.negated().alternatives(1 << 16);
+            if let Some(lists) = lists {
+                assert_eq!(holds(&lists, argument), !expected, "not {argument:#x} & {mask:#x} {compare:?} {value:#x}");
+            }
+        }
+        assert_eq!(holds(&operand.any_bit().alternatives(64).unwrap(), argument), argument & operand.mask != 0);
+    }
+
+    #[test]
+    fn small_masks() {
+        for mask in 0..16 {
+            for value in 0..20 {
+                for argument in 0..20 {
+                    check(mask, value, argument, Width::Bits64);
+                    check(mask << 31, value << 31, argument << 31 | 5, Width::Bits32);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_masks(mask: u64, value: u64, argument: u64, narrow: bool, near in 0_u64..3) {
+            let width = if narrow { Width::Bits32 } else { Width::Bits64 };
+            check(mask, value, argument, width);
+            check(mask, value & mask, value.wrapping_add(near).wrapping_sub(1), width);
+            check(mask & 0xff, value & 0xff, argument, width);
+        }
+    }
+
+    #[test]
+    fn products_are_bounded() {
+        let bits = Operand { index: 0, width: Width::Bits64, mask: u64::MAX - 1 }.any_bit();
+        let product = Expr::All(Vec::from([bits.clone(), bits.clone()]));
+        assert!(product.alternatives(4000).is_some_and(|lists| lists.len() == 63 * 63));
+        assert!(Expr::All(Vec::from([product, bits])).alternatives(4096).is_none());
+    }
+}

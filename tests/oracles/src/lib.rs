@@ -1,0 +1,6 @@
+//! Judges for what callsieve takes over from others: the crates themselves.
+//!
+//! `cargo test --manifest-path tests/oracles/Cargo.toml`; the suite `import` of `.ci/run` does it.
+
+#[cfg(test)]
+mod seccompiler;
