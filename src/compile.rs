@@ -176,6 +176,10 @@ impl Compiler {
     fn attempt(&self, endian: Endian, built: &graph::Built, known: &[Shares]) -> (Lowered, Vec<Insn>) {
         let mut best: Option<(Lowered, Vec<Insn>)> = None;
         for params in self.level.params() {
+            // Looking closer takes several times as long.
+            if best.as_ref().is_some_and(|(lowered, _)| lowered.states > MOST_STATES) {
+                break;
+            }
             let (lowered, insns) = finish(endian, built, known, params);
             // A program that takes more steps has to be shorter by more than one in 32 instructions.
             if best.as_ref().is_none_or(|(_, best)| insns.len() + insns.len() / 32 < best.len()) {
@@ -189,6 +193,9 @@ impl Compiler {
 
 /// A graph with more nodes is not lowered: hardly any node takes less than one instruction.
 const HOPELESS: usize = 4 * MAX_INSNS;
+
+/// After a search that visited more states no other way to search is tried.
+const MOST_STATES: usize = 10_000;
 
 /// Attempts to shorten the longest way.
 const MOST_ATTEMPTS: usize = 10;

@@ -1,6 +1,6 @@
 //! Markdown tables.
 
-use crate::figures::Figures;
+use crate::figures::{Figures, Other};
 use crate::quoted::Quoted;
 use std::fmt::Write;
 
@@ -48,7 +48,8 @@ pub const STATIC: [&str; 13] = [
 /// The cells of a program that was made here.
 pub fn figures(name: &str, figures: &Figures, meaning: &str) -> Vec<String> {
     let f = figures;
-    let others: Vec<String> = f.others.iter().map(|(arch, mean)| format!("{arch} {}", steps(*mean))).collect();
+    let other = |other: &Other| format!("{} {} ({})", other.arch, steps(other.known), steps(other.allowed));
+    let others: Vec<String> = f.others.iter().map(other).collect();
     let mut cells = vec![name.to_owned(), f.len.to_string(), f.ebpf_len.to_string()];
     cells.extend([f.allowed, f.known, f.mix, f.arg, f.denied].map(steps));
     cells.extend([f.worst.to_string(), others.join(", "), format!("{} of {}", f.cached.0, f.cached.1)]);
