@@ -6,10 +6,11 @@
 //! - `replace` makes one program of several, or a better one of a foreign one; their meaning is what they did.
 //! - `level` says what a filter shall be good for, `weights` turns that into numbers, `mix` is what servers call.
 //! - `error` says why there is no filter, `promise` checks what is promised beyond the meaning.
-//! - `report` measures the program, with the calls that `vectors` makes.
+//! - `report` measures the program, with the calls that `vectors` makes; `dispatch` how well numbers are told apart.
 
 #![deny(clippy::indexing_slicing)]
 
+mod dispatch;
 mod error;
 mod level;
 mod mix;
@@ -24,6 +25,7 @@ mod weights;
 #[cfg(feature = "json")]
 mod weights_file;
 
+pub use dispatch::Dispatch;
 pub use error::{CompileError, Contributor};
 pub use level::Level;
 pub use replace::{Layer, ReplaceError, Replaced, ReplacedOnArch, Replacement};
@@ -117,18 +119,21 @@ impl Compiler {
             return Err(error::hopeless(policy, &built, nodes));
         }
         let arches: Vec<Arch> = policy.arches().collect();
-        let stages = self.stages(&arches, built);
+        let mut stages = self.stages(&arches, built);
         if stages.insns.len() > MAX_INSNS {
             return Err(error::too_large(policy, &stages));
         }
-        let program = Program::new(stages.insns)?;
+        let program = Program::new(core::mem::take(&mut stages.insns))?;
         promise::check(&program, policy)?;
         let proof = self.prover.prove(&program, policy).map_err(CompileError::Proof)?;
-        let report = Report {
+        let mut report = Report {
             search_states: stages.lowered.states,
             chained_calls: stages.built.chained,
             ..report::measure(&program, &arches, proof, &report::arguments(policy))
         };
+        for of_arch in &mut report.arches {
+            of_arch.dispatch = Some(dispatch::dispatch(&stages, of_arch.arch, &arches));
+        }
         Ok(Filter { program, report, endian: policy.endian() })
     }
 
@@ -154,6 +159,7 @@ impl Compiler {
         let endian = arches.first().map_or(Endian::Little, |arch| arch.endian());
         let weights = self.weights.clone().unwrap_or(self.level.weights());
         let mut known = weights::weights(arches, &built, &weights);
+        let wanted = known.clone();
         let (mut lowered, mut insns) = self.attempt(endian, &built, &known);
         if let Some(aim) = weights.aim() {
             let mut worst = report::longest(&insns);
@@ -169,7 +175,7 @@ impl Compiler {
                 }
             }
         }
-        Stages { built, lowered, insns }
+        Stages { built, known: wanted, lowered, insns }
     }
 
     /// The best of the ways to search that the level has.
@@ -204,6 +210,8 @@ const MOST_ATTEMPTS: usize = 10;
 #[derive(Debug)]
 struct Stages {
     built: graph::Built,
+    /// What each call counts.
+    known: Vec<Shares>,
     lowered: Lowered,
     insns: Vec<Insn>,
 }

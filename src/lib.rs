@@ -98,7 +98,7 @@ pub mod supervise;
 #[cfg(feature = "json")]
 pub use compile::WeightsError;
 pub use compile::{
-    ArchReport, CompileError, Compiler, Contributor, Filter, Layer, Level, Picture, ReplaceError, Replaced,
+    ArchReport, CompileError, Compiler, Contributor, Dispatch, Filter, Layer, Level, Picture, ReplaceError, Replaced,
     ReplacedOnArch, Replacement, Report, Source, Stage, Uncached, Weights,
 };
 

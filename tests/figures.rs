@@ -109,3 +109,18 @@ fn the_gate_against_x32_is_short() {
         }
     }
 }
+
+/// Counted in the weights that the filters were asked for. The level for size trades comparisons for length, the fast one
+/// does not search, and x32 numbers share the tree of x86_64.
+#[test]
+fn no_tree_of_range_tests_is_better() {
+    for case in case::all().unwrap() {
+        let policy = case.policy(UnlistedX32::Default).unwrap();
+        for which in [Level::Balanced, Level::Speed, Level::Cached] {
+            let filter = Compiler::new().level(which).compile(&policy).unwrap();
+            for arch in filter.report().arches.iter().filter(|arch| arch.arch.short_name() != "x32") {
+                at_most(case.name, arch.dispatch.unwrap().distance(), 0.0);
+            }
+        }
+    }
+}

@@ -52,6 +52,14 @@ impl Flow {
     }
 }
 
+/// How many comparisons of its number a call passes, up to the first look at an argument.
+pub(crate) fn number_tests(code: &Code, root: CodeId, call: &Shares) -> u32 {
+    let mut tests = 0;
+    let is_test = |step| matches!(step, Step::Test { held: Held { input: Input::Nr, .. }, .. });
+    known(code, root, call, |id| tests += u32::from(is_test(code.step(id))));
+    tests
+}
+
 fn add(weights: &mut [u64], id: CodeId, weight: u64) {
     weights[id.index()] = weights[id.index()].saturating_add(weight);
 }

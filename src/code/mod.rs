@@ -12,7 +12,7 @@
 mod flow;
 mod print;
 
-pub(crate) use flow::{Flow, Shares};
+pub(crate) use flow::{Flow, Shares, number_tests};
 
 use crate::bpf::Action;
 use alloc::collections::BTreeMap;

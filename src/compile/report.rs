@@ -1,5 +1,6 @@
 //! The figures of a filter.
 
+use super::dispatch::Dispatch;
 use super::{vectors, weights};
 use crate::arch::Arch;
 use crate::bpf::{Action, Insn, Program, SyscallData, opcode};
@@ -50,6 +51,8 @@ pub struct ArchReport {
     pub uncached: Vec<Uncached>,
     /// Instructions that the kernel emulates for these calls when the filter is installed.
     pub emulated: u64,
+    /// How well the calls are told apart by their numbers; `None` for a program that replaces other programs.
+    pub dispatch: Option<Dispatch>,
 }
 
 /// A call that may be allowed, but runs the filter every time.
@@ -101,6 +104,7 @@ fn of_arch(program: &Program, arch: Arch, arguments: &dyn Fn(Arch, u32) -> Vec<[
         cacheable: 0,
         uncached: Vec::new(),
         emulated: 0,
+        dispatch: None,
     };
     let mut mix = weights::mix(arch).into_iter().peekable();
     let mut mix_sum = 0.0;
@@ -223,6 +227,7 @@ impl fmt::Display for ArchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: mean {:.2} steps over {} known calls", self.arch.short_name(), self.mean_steps, self.known)?;
         write!(f, ", {:.2} as servers call, worst {}", self.mix_steps, self.worst_steps)?;
-        write!(f, "; {} calls cacheable, {} allowed but not cacheable", self.cacheable, self.uncached.len())
+        write!(f, "; {} calls cacheable, {} allowed but not cacheable", self.cacheable, self.uncached.len())?;
+        self.dispatch.map_or(Ok(()), |dispatch| write!(f, "; {dispatch}"))
     }
 }

@@ -10,11 +10,14 @@
 //! - `fold` lets x32 share the tree of x86_64;
 //! - `split` makes a balanced tree of range tests, for switches that are too large to search.
 //!
+//! `bound` says what range tests alone would cost at least.
+//!
 //! `lift` makes a graph of foreign programs, which then goes the same way.
 //!
 //! The cost of a tree is the weight of every comparison made, plus a penalty for each comparison written, so that one
 //! number says what speed and what size are worth ([`Params`]).
 
+mod bound;
 mod cube;
 mod elements;
 mod fold;
@@ -28,6 +31,7 @@ mod sets;
 mod split;
 mod table;
 
+pub(crate) use bound::least_range_tests;
 pub(crate) use lift::{CannotLift, lift};
 pub(crate) use lower::{Lowered, lower};
 

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 ///
 /// A step is an executed instruction; the kernel runs a filter for each call that it does not remember as allowed
 /// (cacheable; since Linux 5.11). mean takes every call of an ABI alike, mix weighs them by how often servers make them.
+/// tests are the comparisons of its number that a call passes, weighed as the level or --weights say; ranges is the least
+/// that is possible with range tests alone.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -89,6 +91,12 @@ fn arch_to_json(report: &ArchReport) -> Value {
         "cacheable": report.cacheable,
         "not_cacheable": uncached.collect::<Vec<_>>(),
         "emulated_instructions": report.emulated,
+        "dispatch": report.dispatch.map(|dispatch| json!({
+            "runs": dispatch.runs,
+            "tests": dispatch.tests,
+            "range_optimum": dispatch.range_optimum,
+            "distance": dispatch.distance(),
+        })),
     })
 }
 
@@ -104,19 +112,22 @@ fn to_text(title: &str, report: &Report, times: &Times) -> String {
     let _ = writeln!(text, "  time          {} ms ({})", milliseconds(total), parts.join(", "));
     let _ = writeln!(
         text,
-        "\n  {:<12} {:>6} {:>8} {:>8} {:>6} {:>10}",
-        "ABI", "calls", "mean", "mix", "worst", "cacheable"
+        "\n  {:<12} {:>6} {:>8} {:>8} {:>6} {:>10} {:>8} {:>8}",
+        "ABI", "calls", "mean", "mix", "worst", "cacheable", "tests", "ranges"
     );
+    let mean = |mean: Option<f64>| mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}"));
     for arch in &report.arches {
         let _ = writeln!(
             text,
-            "  {:<12} {:>6} {:>8.2} {:>8.2} {:>6} {:>10}",
+            "  {:<12} {:>6} {:>8.2} {:>8.2} {:>6} {:>10} {:>8} {:>8}",
             arch.arch.to_string(),
             arch.known,
             arch.mean_steps,
             arch.mix_steps,
             arch.worst_steps,
-            arch.cacheable
+            arch.cacheable,
+            mean(arch.dispatch.map(|dispatch| dispatch.tests)),
+            mean(arch.dispatch.map(|dispatch| dispatch.range_optimum)),
         );
     }
     for arch in report.arches.iter().filter(|arch| !arch.uncached.is_empty()) {
