@@ -44,6 +44,7 @@
 //! - `sandbox` (Linux, feature `std`): a program that confines itself, in a few lines.
 //! - `supervise` (Linux, feature `std`): programs whose calls another process answers.
 //! - `record` (Linux, feature `std`): profiles from real runs of a program.
+//! - `nurse` (Linux, feature `nurse`): programs under a path and network ACL.
 //! - [`bpf`] and [`arch`]: instructions and actions; system calls, ABIs and error numbers.
 //!
 //! # Features
@@ -53,6 +54,7 @@
 //! | `std` (default) | `std::error::Error` sources, reading procfs, starting programs; implies `install` |
 //! | `json` (default) | the JSON readers and [`Profile`]'s `to_json` |
 //! | `install` | installing and probing on Linux, without the standard library and without allocation |
+//! | `nurse` | running programs under a path and network ACL |
 //! | `cli` | the `callsieve` command |
 //! | `fuzzing` | random inputs and fuzz bodies |
 //!
@@ -85,6 +87,8 @@ mod graph;
 pub mod import;
 #[cfg(all(target_os = "linux", feature = "install"))]
 pub mod kernel;
+#[cfg(all(target_os = "linux", target_pointer_width = "64", feature = "nurse"))]
+pub mod nurse;
 mod opt;
 pub mod policy;
 pub mod profile;

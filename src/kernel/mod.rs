@@ -32,6 +32,8 @@
 #[cfg(feature = "std")]
 mod command;
 mod error;
+#[cfg(all(target_pointer_width = "64", feature = "nurse"))]
+mod files;
 mod filter;
 mod flags;
 mod host;
@@ -53,6 +55,8 @@ mod supervised;
 #[cfg(feature = "std")]
 pub use command::{CommandExt, IgnoredInterrupts, SpawnError, WaitError, spawn, wait};
 pub use error::InstallError;
+#[cfg(all(target_pointer_width = "64", feature = "nurse"))]
+pub(crate) use files::{stat_bytes, statfs_bytes, statx_bytes};
 pub use flags::{FilterFlag, FilterFlags};
 pub use host::{Host, HostError, host, host_target};
 pub use install::{Install, Installed, strict_mode};

@@ -44,7 +44,7 @@ pub use counts::Counts;
 pub use decision::{Decision, Result as Answered};
 #[cfg(feature = "json")]
 pub use handover::{Handover, HandoverError};
-pub use supervisor::{Call, Judged, Stopper, SuperviseError, Supervisor, Verdict};
+pub use supervisor::{Call, Judged, Later, Stopper, SuperviseError, Supervisor, Verdict};
 
 /// Calls that no supervisor of this crate is asked about. The first two have nobody to go back to; a thread that returns
 /// from a signal handler, or whose call the kernel restarts, has other things in its registers than arguments.

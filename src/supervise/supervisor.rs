@@ -15,9 +15,10 @@ use core::ops::Deref;
 use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::thread::{self, Scope};
 use std::time::Instant;
 use thiserror::Error;
 
@@ -35,6 +36,28 @@ pub enum Verdict {
     ContinueUnchecked,
     /// The process is killed, as by a filter ([`Notification::kill`]).
     Kill,
+    /// Something that may take long says it, on a thread of its own, so that it holds up nobody else.
+    Later(Later),
+}
+
+/// A handler that may wait for something for long: see [`Verdict::Later`]. It should ask now and then whether the target
+/// is still there ([`Notification::is_waiting`]), because the supervisor only ends when it has.
+pub struct Later(Box<dyn FnOnce(&Call<'_>) -> Judged + Send>);
+
+impl Later {
+    /// Of such handlers at most this many run at the same time. A call beyond them fails with EAGAIN.
+    pub const MOST: usize = 256;
+
+    /// Its verdict must not be another one of this kind.
+    pub fn new(handler: impl FnOnce(&Call<'_>) -> Judged + Send + 'static) -> Self {
+        Self(Box::new(handler))
+    }
+}
+
+impl fmt::Debug for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Later").finish_non_exhaustive()
+    }
 }
 
 /// What a handler says. A target that has gone needs no verdict. A failure is an answer as well: EFAULT for memory that
@@ -97,6 +120,8 @@ pub struct Supervisor<'h> {
     threads: usize,
     queue: usize,
     counters: Counters,
+    /// How many handlers run on threads of their own.
+    later: AtomicUsize,
     stop: OnceLock<(PipeReader, Stopper)>,
 }
 
@@ -125,6 +150,7 @@ impl<'h> Supervisor<'h> {
             threads: thread::available_parallelism().map_or(2, |number| number.get().max(2)),
             queue: 64,
             counters: Counters::default(),
+            later: AtomicUsize::new(0),
             stop: OnceLock::new(),
         }
     }
@@ -189,7 +215,7 @@ impl<'h> Supervisor<'h> {
         let (sender, receiver) = sync_channel(self.queue);
         let receiver = Mutex::new(receiver);
         thread::scope(|scope| {
-            let work = || self.work(&receiver);
+            let work = || self.work(scope, &receiver);
             for started in 0..self.threads {
                 let builder = thread::Builder::new().name("supervisor".into());
                 if let Err(error) = builder.spawn_scoped(scope, work) {
@@ -216,24 +242,44 @@ impl<'h> Supervisor<'h> {
     }
 
     /// What a thread of the pool does.
-    fn work(&self, receiver: &Mutex<Receiver<Notification<'_>>>) {
+    fn work<'s, 'l: 's>(&'s self, scope: &'s Scope<'s, '_>, receiver: &Mutex<Receiver<Notification<'l>>>) {
         loop {
             let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
             match next {
-                Ok(notification) => self.handle(notification),
+                Ok(notification) => self.handle(scope, notification),
                 Err(_) => return,
             }
         }
     }
 
-    fn handle(&self, notification: Notification<'_>) {
+    fn handle<'s, 'l: 's>(&'s self, scope: &'s Scope<'s, '_>, notification: Notification<'l>) {
         let begin = Instant::now();
-        let (tid, data) = (notification.tid(), *notification.data());
-        let call = Call { notification: &notification, note: RefCell::new(None) };
         let handler = notification.name().and_then(|name| self.handlers.get(name));
         let handler = handler.map_or(&self.otherwise, |handler| &**handler);
-        let judged = catch_unwind(AssertUnwindSafe(|| handler(&call)));
-        let note = call.note.take();
+        let (judged, note) = judge(&notification, handler);
+        let Ok(Ok(Outcome::Done(Verdict::Later(later)))) = judged else {
+            return self.finish(notification, begin, judged, note);
+        };
+        if self.later.fetch_add(1, Relaxed) >= Later::MOST {
+            self.later.fetch_sub(1, Relaxed);
+            return self.finish(notification, begin, Ok(Ok(Outcome::Done(refuse(libc::EAGAIN)))), note);
+        }
+        let builder = thread::Builder::new().name("supervisor, later".into());
+        let spawned = builder.spawn_scoped(scope, move || {
+            let (judged, later_note) = judge(&notification, later.0);
+            self.later.fetch_sub(1, Relaxed);
+            self.finish(notification, begin, judged, later_note.or(note));
+        });
+        // Without a thread the notification is dropped, and the listener answers for it.
+        if spawned.is_err() {
+            self.later.fetch_sub(1, Relaxed);
+            Counters::one(&self.counters.failed);
+        }
+    }
+
+    /// Answers, counts and logs.
+    fn finish(&self, notification: Notification<'_>, begin: Instant, judged: Caught, note: Option<String>) {
+        let (tid, data) = (notification.tid(), *notification.data());
         let result = match judged {
             Ok(Ok(Outcome::Done(verdict))) => answer(notification, verdict),
             Ok(Ok(Outcome::Gone)) => settle(notification, Response::Errno(EPERM), |_| Answered::Gone),
@@ -264,6 +310,20 @@ impl<'h> Supervisor<'h> {
 
 const EPERM: u16 = 1;
 
+/// What a handler says, unless it panics.
+type Caught = thread::Result<Judged>;
+
+/// Asks a handler; gives its note, too.
+fn judge(notification: &Notification<'_>, handler: impl FnOnce(&Call<'_>) -> Judged) -> (Caught, Option<String>) {
+    let call = Call { notification, note: RefCell::new(None) };
+    let judged = catch_unwind(AssertUnwindSafe(|| handler(&call)));
+    (judged, call.note.take())
+}
+
+fn refuse(errno: i32) -> Verdict {
+    Verdict::Respond(Response::Errno(number(errno)))
+}
+
 /// Answers a call, and says how that went.
 fn answer(notification: Notification<'_>, verdict: Verdict) -> Answered {
     match verdict {
@@ -285,6 +345,7 @@ fn answer(notification: Notification<'_>, verdict: Verdict) -> Answered {
                 fail(unanswered.into_notification(), number(libc::ENOSYS), error)
             }
         },
+        Verdict::Later(_) => fail(notification, number(libc::EAGAIN), "a late handler wants another one".into()),
         Verdict::Kill => match notification.kill() {
             Ok(()) => Answered::Killed,
             Err(unanswered) => {

@@ -1,8 +1,8 @@
 //! The `callsieve` command: one file a subcommand, on the public API of the crate only.
 //!
 //! Results go to standard output, messages to standard error. Exit status: 0 fine; 1 a difference, finding or denial was
-//! found; 2 unusable input or arguments. `run` and `record` pass on the status of the command, and have 125 for their own
-//! failures, 126 for a command that is not executable and 127 for one that is not found, as env(1).
+//! found; 2 unusable input or arguments. `run`, `record` and `nurse` pass on the status of the command, and have 125 for
+//! their own failures, 126 for a command that is not executable and 127 for one that is not found, as env(1).
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,8 @@ mod input;
 #[cfg(target_os = "linux")]
 mod live;
 mod merge;
+#[cfg(target_os = "linux")]
+mod nurse;
 mod outcome;
 mod picture;
 #[cfg(target_os = "linux")]
@@ -71,7 +73,7 @@ Start here:
   callsieve compile profile.json -o profile.bpf          a raw filter for bwrap, minijail, nsjail
 
 Exit status: 0 fine; 1 a difference, finding or denial was found; 2 unusable input or arguments.
-(run and record pass on the status of the command; their own failures are 125, 126 and 127.)";
+(run, record and nurse pass on the status of the command; their own failures are 125, 126 and 127.)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -81,6 +83,8 @@ enum Command {
     Run(run::Options),
     #[cfg(target_os = "linux")]
     Record(record::Options),
+    #[cfg(target_os = "linux")]
+    Nurse(nurse::Options),
     Show(show::Options),
     Check(check::Options),
     Explain(explain::Options),
@@ -103,6 +107,8 @@ impl Command {
             Self::Run(options) => run::execute(&options),
             #[cfg(target_os = "linux")]
             Self::Record(options) => record::execute(&options),
+            #[cfg(target_os = "linux")]
+            Self::Nurse(options) => nurse::execute(&options),
             Self::Show(options) => show::execute(&options),
             Self::Check(options) => check::execute(&options),
             Self::Explain(options) => explain::execute(&options),
@@ -133,7 +139,8 @@ fn complaint(error: &clap::Error) -> Outcome {
     }
     let mut command = Cli::command();
     let word = std::env::args().nth(1).filter(|word| command.find_subcommand(word).is_some());
-    let status = if matches!(word.as_deref(), Some("run" | "record")) { RUN_FAILED } else { UNUSABLE };
+    let runs = matches!(word.as_deref(), Some("run" | "record" | "nurse"));
+    let status = if runs { RUN_FAILED } else { UNUSABLE };
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Err(Failure::new(format!("a subcommand is missing\n\n{}", command.render_help())).status(status));
     }

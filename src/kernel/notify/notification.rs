@@ -183,7 +183,8 @@ impl<'l> Notification<'l> {
         }
     }
 
-    /// Puts a copy of a descriptor into the target and answers the call with its number there, both in one step.
+    /// Puts a copy of a descriptor into the target and answers the call with its number there, both in one step. The kernel
+    /// takes none that was opened with `O_PATH` (EBADF).
     ///
     /// # Errors
     /// The notification comes back in [`Unanswered`], so that the call can be answered otherwise:
@@ -315,7 +316,8 @@ impl<'l> Notification<'l> {
         match retry(|| ioctl::add_fd(self.listener.as_fd(), new)) {
             Ok(number) => Ok(Outcome::Done(u32::try_from(number).unwrap_or(u32::MAX))),
             Err(libc::ENOENT) => Ok(Outcome::Gone),
-            // Our own descriptor is open, so it is the target's number that is bad.
+            // Our own descriptor is open, so it is the target's number that is bad, or ours is one of O_PATH.
+            Err(errno @ libc::EBADF) if how.at.is_none() => Err(NotifyError::Other { call: "ioctl", errno }),
             Err(errno @ (libc::EMFILE | libc::EBADF)) => Err(NotifyError::TargetFull { errno }),
             Err(libc::EINPROGRESS | libc::EBUSY) => self.unless_gone(NotifyError::AnsweredElsewhere),
             Err(errno) => Err(NotifyError::Other { call: "ioctl", errno }),
