@@ -15,7 +15,7 @@ const START: &str = "starts the program, under a filter that is there before";
 const END: &str = "ends threads and programs; is never notified";
 const SIGNAL: &str = "ends a signal handler; is never notified";
 const RESTART: &str = "goes on with a call that was stopped; is never notified";
-const CHANCE: &str = "waits for another thread, which is by chance";
+const CHANCE: &str = "waits for another thread or process, which is by chance";
 const THREADS: &str = "prepares threads, in some versions of the C library";
 const CLOCK: &str = "reads clocks where the vDSO cannot";
 const MEMORY: &str = "gives memory to the allocator or back, which is by chance with threads";
@@ -26,7 +26,7 @@ const fn benign(name: &'static str, why: &'static str) -> Benign {
 }
 
 /// The closure; sorted by name.
-pub(super) const CLOSURE: [Benign; 27] = [
+pub(super) const CLOSURE: [Benign; 28] = [
     benign("brk", MEMORY),
     benign("clock_getres", CLOCK),
     benign("clock_getres_time64", CLOCK),
@@ -49,6 +49,8 @@ pub(super) const CLOSURE: [Benign; 27] = [
     benign("restart_syscall", RESTART),
     benign("rseq", THREADS),
     benign("rt_sigreturn", SIGNAL),
+    // Shells in `wait`, if what they wait for has not ended by then.
+    benign("rt_sigsuspend", CHANCE),
     benign("sched_yield", CHANCE),
     benign("set_robust_list", THREADS),
     benign("set_tid_address", THREADS),
