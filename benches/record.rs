@@ -57,7 +57,7 @@ mod on_linux {
         let mut recording = Recording::new();
         let recorder = Recorder::new();
         let plain = best(rounds, || Command::new(&program).env(PART, &part).status().expect("it runs").success());
-        let recorded = best(rounds, || {
+        let watched = best(rounds, || {
             recording = Recording::new();
             recorder.record(command(), &mut recording).expect("it is recorded").counted() >= u64::from(threads * calls)
         });
@@ -65,7 +65,7 @@ mod on_linux {
             best(rounds, || recorder.record_unknown(command(), &mut recording).expect("it is recorded").asked() < 100);
         println!("{threads} threads, {} calls: plain {:.1} ms", threads * calls, plain.as_secs_f64() * 1e3);
         let each = |time: Duration| (time.as_secs_f64() - plain.as_secs_f64()) * 1e6 / f64::from(threads * calls);
-        println!("  recorded               {:>7.2} us more a call", each(recorded));
+        println!("  recorded               {:>7.2} us more a call", each(watched));
         println!("  known, while refining  {:>7.2} us more a call", each(known));
         for words in [&["-f", "-o", "/dev/null"][..], &["-f", "-c", "-o", "/dev/null"]] {
             let name = format!("strace {}", words[..words.len() - 2].join(" "));

@@ -442,4 +442,56 @@ mod tests {
         }
         assert!(Recording::new().read_strace("hello\n", Arch::X86_64).is_err());
     }
+
+    const PIECES: [&str; 38] = [
+        "[pid ",
+        "7",
+        "]",
+        " ",
+        "read",
+        "(",
+        ")",
+        "\"",
+        "\\",
+        "<unfinished ...>",
+        "<... ",
+        " resumed>",
+        " = ",
+        "? ERESTARTSYS",
+        "% time",
+        "calls",
+        "syscall",
+        "\n",
+        "total",
+        "[ Process PID=",
+        " runs in ",
+        "32 bit mode",
+        "socket",
+        ",",
+        "\u{e9}",
+        "|",
+        "<<",
+        "99",
+        "0x",
+        "flags=",
+        "clone",
+        "{",
+        "}",
+        "/*",
+        "*/",
+        "syscall_0x",
+        "-",
+        "type=1326",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_survived(pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..60)) {
+            let text = pieces.concat();
+            let mut recording = Recording::new();
+            let read = recording.read_strace(&text, Arch::X86_64);
+            proptest::prop_assert!(read.is_err() || !recording.is_empty());
+            let _ = recording.read_audit(&text);
+        }
+    }
 }

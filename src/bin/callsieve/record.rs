@@ -28,6 +28,9 @@ use std::time::Duration;
 /// was seen. Calls are made as without it, only slower: do not record what you do not trust. The profile also allows
 /// calls that a program needs by chance, such as sched_yield; which and why is said in the end.
 ///
+/// It ends when the command and all that it has started have ended. To end a server, end the server, as Ctrl-C does: a
+/// callsieve that is killed writes nothing, and the calls of the command fail from then on.
+///
 /// One run does not show everything. --refine runs the command again, under the profile, where only unknown calls are
 /// asked about. Record what the command will do: its tests, its errors, its end.
 ///
@@ -141,10 +144,11 @@ fn record(options: &Options) -> Outcome {
     let base = options.base.as_ref().or(options.check.as_ref());
     let base = base.map(|path| options.read(path)).transpose()?;
     let mut report = options.report.as_deref().map(Report::create).transpose()?;
+    let base_name = base.as_ref().map(|(source, _)| source.name.as_str());
     let recorder = options.recorder(base.as_ref())?;
     let mut recording = options.read_logs()?;
     let first = match options.command.split_first() {
-        Some((name, arguments)) => Some(options.run(&recorder, &mut recording, name, arguments)?),
+        Some((name, arguments)) => Some(options.run(&recorder, &mut recording, base_name, name, arguments)?),
         None => None,
     };
     told::notes(&recording);
@@ -159,7 +163,7 @@ fn record(options: &Options) -> Outcome {
         let lacks = recorder.draft(&recording).map_err(|error| Failure::new(error.to_string()))?;
         return check(source, target, &recording, &lacks, first.as_ref(), status);
     }
-    options.write_profile(&recorder, &recording)?;
+    options.write_profile(&recorder, &recording, base.as_ref())?;
     Ok(Done { status, ..Done::default() })
 }
 
@@ -248,6 +252,7 @@ impl Options {
         &self,
         recorder: &Recorder<'_>,
         recording: &mut Recording,
+        base: Option<&str>,
         name: &OsStr,
         arguments: &[OsString],
     ) -> Result<Run, Failure> {
@@ -263,7 +268,7 @@ impl Options {
             error => Failure::new(error.to_string()),
         };
         let first = recorder.record(command(), recording).map_err(failed)?;
-        told::run(&first, recording);
+        told::run(&first, recording, base);
         if let Some(quiet) = self.refine {
             let how = Refine::new().quiet(quiet).most(self.max_runs);
             refine(recorder, command, how, recording, &first).map_err(failed)?;
@@ -304,20 +309,26 @@ impl Options {
         Ok((source, target))
     }
 
-    fn write_profile(&self, recorder: &Recorder<'_>, recording: &Recording) -> Result<(), Failure> {
+    fn write_profile(
+        &self,
+        recorder: &Recorder<'_>,
+        recording: &Recording,
+        base: Option<&(Source, Target)>,
+    ) -> Result<(), Failure> {
         let Some(path) = &self.output else { return Ok(()) };
         let draft = recorder.draft(recording).map_err(|error| Failure::new(error.to_string()))?;
         let profile = draft.profile();
-        let text = match (self.format, profile.dialect()) {
-            (Some(Form::Oci), Dialect::Docker) => {
-                let target = Target::new(values::native()?);
-                let policy = profile.resolve(&target).map_err(|error| Failure::new(error.to_string()))?;
-                policy.to_oci_json().map_err(|error| Failure::new(error.to_string()))
+        let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
+        let text = match (self.format, profile.dialect(), base) {
+            // Its conditions on capabilities and the like are decided for this machine.
+            (Some(Form::Oci), Dialect::Docker, Some((_, target))) => {
+                let policy = profile.resolve(target).map_err(|error| failed(&error))?;
+                policy.to_oci_json().map_err(|error| failed(&error))?
             }
-            _ => profile.to_json().map_err(|error| Failure::new(error.to_string())),
-        }?;
+            _ => profile.to_json().map_err(|error| failed(&error))?,
+        };
         write(path, &text)?;
-        told::draft(path, &draft);
+        told::draft(path, &draft, base.map(|(source, _)| source.name.as_str()));
         Ok(())
     }
 }

@@ -31,13 +31,14 @@ fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// The first run.
-pub fn run(run: &Run, recording: &Recording) {
+/// The first run; with a base, what it allows is not counted.
+pub fn run(run: &Run, recording: &Recording, base: Option<&str>) {
     let kinds = recording.calls().count();
     let arches: Vec<_> = recording.arches().map(|arch| arch.to_string()).collect();
     let on = if arches.is_empty() { String::new() } else { format!(" on {}", arches.join(", ")) };
+    let without = base.map_or_else(String::new, |base| format!(" that {base} has no rule for"));
     complain(&format!(
-        "recorded {} of {}{on} in {}",
+        "recorded {} of {}{without}{on} in {}",
         count(number(run.counted()), "call"),
         count(kinds, "kind"),
         seconds(run.time())
@@ -86,9 +87,13 @@ pub fn notes(recording: &Recording) {
 }
 
 /// What the profile allows, and why more than was seen.
-pub fn draft(path: &str, draft: &Draft) {
+pub fn draft(path: &str, draft: &Draft, base: Option<&str>) {
     let path = if path == "-" { "the profile" } else { path };
-    let mut text = format!("{path} allows what was seen ({})", count(draft.names().len(), "call"));
+    let seen = count(draft.names().len(), "call");
+    let mut text = match base {
+        Some(base) => format!("{path} allows what {base} allows, what was seen and that lacks ({seen})"),
+        None => format!("{path} allows what was seen ({seen})"),
+    };
     let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for benign in draft.closure() {
         reasons.entry(benign.why).or_default().push(benign.name);
