@@ -38,6 +38,7 @@
 //! - [`policy`]: targets, and the meaning of a profile as a plain function, [`Policy::decide`].
 //! - [`Compiler`], [`Filter`], [`Report`]: programs and their figures.
 //! - [`Policy::union`] and [`Policy::intersection`], `export`: policies put together, and written as a profile again.
+//! - `import`: files of seccompiler, Firecracker, minijail, kafel, systemd and others; `Policy::to_language` writes them.
 //! - [`Compiler::fuse`], [`Compiler::recompile`]: one program in place of a stack, a better one in place of a foreign one.
 //! - [`check`]: proving, simulating, comparing, explaining and listing any program, whoever made it.
 //! - `kernel` (Linux, feature `install`): installing filters, probing what the kernel can do.
@@ -55,6 +56,7 @@
 //! | `json` (default) | the JSON readers and [`Profile`]'s `to_json` |
 //! | `install` | installing and probing on Linux, without the standard library and without allocation |
 //! | `nurse` | running programs under a path and network ACL |
+//! | `yaml` | objects of the security profiles operator (`import`) |
 //! | `cli` | the `callsieve` command |
 //! | `fuzzing` | random inputs and fuzz bodies |
 //!

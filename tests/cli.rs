@@ -18,6 +18,7 @@
 mod common;
 
 use callsieve::arch::Arch;
+use callsieve::profile::Format;
 use common::skip;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -305,6 +306,35 @@ fn exported_formats_hold_the_same_program() {
             source.drain(..at + words.len());
         }
     }
+}
+
+/// A profile may say every word that the document has, and no other flag.
+#[test]
+fn features_are_words_of_profiles() {
+    let document = json(&["features"]);
+    let words = |key: &str| -> Vec<String> {
+        let list = document["linux"]["seccomp"][key].as_array().unwrap();
+        list.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    let read = |profile: serde_json::Value| callsieve::Profile::from_json(&profile.to_string(), Format::Oci).map(drop);
+    for (index, operator) in words("operators").into_iter().enumerate() {
+        let args = serde_json::json!([{"index": index % 6, "value": 1, "valueTwo": 1, "op": operator}]);
+        let entry = serde_json::json!({"names": ["read"], "action": "SCMP_ACT_LOG", "args": args});
+        read(serde_json::json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [entry]})).unwrap();
+    }
+    let listed = |key: &str, word: &str| serde_json::json!({"defaultAction": "SCMP_ACT_NOTIFY", key: [word]});
+    for action in words("actions") {
+        read(serde_json::json!({"defaultAction": action})).unwrap();
+    }
+    for arch in words("archs") {
+        read(listed("architectures", &arch)).unwrap();
+    }
+    let known = words("knownFlags");
+    for flag in &known {
+        read(listed("flags", flag)).unwrap();
+    }
+    assert_eq!((words("actions").len(), words("operators").len(), words("archs").len()), (9, 7, Arch::ALL.len()));
+    assert!(words("supportedFlags").iter().all(|flag| known.contains(flag)));
 }
 
 #[test]

@@ -30,7 +30,7 @@ const TABLE: [(&str, u8, &[&str]); 17] = [
     ("emit", 5, &["bpf", "arch", "code"]),
     ("check", 6, &["bpf", "arch", "profile", "policy"]),
     ("compile", 7, &["bpf", "arch", "profile", "policy", "graph", "code", "opt", "emit", "check"]),
-    ("export", 7, &["bpf", "arch", "profile", "policy", "check"]),
+    ("export", 7, &["bpf", "arch", "profile", "policy", "import", "check"]),
     ("kernel", 8, &["bpf", "arch", "profile", "policy", "compile"]),
     ("sandbox", 9, &EVERYTHING),
     ("supervise", 9, &EVERYTHING),

@@ -1,7 +1,7 @@
 //! Names of argument values that rules are often about.
 //!
 //! Values are those of the kernel's exported headers: `linux/socket.h` and `bits/socket.h` (AF), `linux/net.h` (SOCK),
-//! `linux/sched.h` (CLONE), `asm-generic/mman-common.h` (PROT, MAP), `asm-generic/fcntl.h` (O, F, AT),
+//! `linux/sched.h` (CLONE), `asm-generic/mman-common.h` (PROT, MAP, MADV), `asm-generic/fcntl.h` (O, F, AT), `asm-generic/signal.h` (SIG), `linux/in.h` (IPPROTO),
 //! `asm-generic/ioctls.h` (TIOC, FIO), `linux/prctl.h` (PR), `linux/personality.h` (PER, ADDR), `linux/futex.h` (FUTEX),
 //! `linux/keyctl.h`, `linux/seccomp.h`. A test compares them with the C library's of the machine.
 
@@ -192,6 +192,54 @@ const ROWS: &[Row] = &[
     ("UNAME26", 0x2_0000, All),
     ("ADDR_NO_RANDOMIZE", 0x4_0000, All),
     ("READ_IMPLIES_EXEC", 0x40_0000, All),
+    ("MADV_NORMAL", 0, Generic),
+    ("MADV_RANDOM", 1, Generic),
+    ("MADV_SEQUENTIAL", 2, Generic),
+    ("MADV_WILLNEED", 3, Generic),
+    ("MADV_DONTNEED", 4, Generic),
+    ("MADV_FREE", 8, Generic),
+    ("MADV_REMOVE", 9, Generic),
+    ("MADV_DONTFORK", 10, Generic),
+    ("MADV_DOFORK", 11, Generic),
+    ("MADV_MERGEABLE", 12, Generic),
+    ("MADV_UNMERGEABLE", 13, Generic),
+    ("MADV_HUGEPAGE", 14, Generic),
+    ("MADV_NOHUGEPAGE", 15, Generic),
+    ("MADV_DONTDUMP", 16, Generic),
+    ("MADV_DODUMP", 17, Generic),
+    ("MADV_WIPEONFORK", 18, Generic),
+    ("MADV_KEEPONFORK", 19, Generic),
+    ("MADV_COLD", 20, Generic),
+    ("MADV_PAGEOUT", 21, Generic),
+    ("MADV_POPULATE_READ", 22, Generic),
+    ("MADV_POPULATE_WRITE", 23, Generic),
+    ("MADV_GUARD_INSTALL", 102, Generic),
+    ("MADV_GUARD_REMOVE", 103, Generic),
+    ("SIGHUP", 1, Generic),
+    ("SIGINT", 2, Generic),
+    ("SIGQUIT", 3, Generic),
+    ("SIGILL", 4, Generic),
+    ("SIGTRAP", 5, Generic),
+    ("SIGABRT", 6, Generic),
+    ("SIGBUS", 7, Generic),
+    ("SIGFPE", 8, Generic),
+    ("SIGKILL", 9, Generic),
+    ("SIGUSR1", 10, Generic),
+    ("SIGSEGV", 11, Generic),
+    ("SIGUSR2", 12, Generic),
+    ("SIGPIPE", 13, Generic),
+    ("SIGALRM", 14, Generic),
+    ("SIGTERM", 15, Generic),
+    ("SIGCHLD", 17, Generic),
+    ("SIGCONT", 18, Generic),
+    ("SIGSTOP", 19, Generic),
+    ("SIGSYS", 31, Generic),
+    ("IPPROTO_IP", 0, All),
+    ("IPPROTO_ICMP", 1, All),
+    ("IPPROTO_TCP", 6, All),
+    ("IPPROTO_UDP", 17, All),
+    ("IPPROTO_IPV6", 41, All),
+    ("SOL_SOCKET", 1, Generic),
     ("FUTEX_WAIT", 0, All),
     ("FUTEX_WAKE", 1, All),
     ("FUTEX_PRIVATE_FLAG", 128, All),
@@ -206,7 +254,7 @@ const ROWS: &[Row] = &[
 pub enum ConstantError {
     /// The name is not in the table.
     #[error(
-        "unknown name; known are common ones of AF_, SOCK_, CLONE_, PROT_, MAP_, O_, F_, TIOC, FIO, PR_, PER_ and FUTEX_"
+        "unknown name; known are common ones of AF_, SOCK_, IPPROTO_, CLONE_, PROT_, MAP_, MADV_, O_, F_, TIOC, FIO, PR_, PER_, SIG and FUTEX_"
     )]
     Unknown,
     /// The value differs from one ABI to another, and that of this ABI is not in the table.
@@ -279,6 +327,11 @@ mod tests {
         // The headers of musl lack it.
         #[cfg(not(target_env = "musl"))]
         check!(UNAME26);
+        check!(MADV_NORMAL MADV_RANDOM MADV_SEQUENTIAL MADV_WILLNEED MADV_DONTNEED MADV_FREE MADV_REMOVE MADV_DONTFORK);
+        check!(MADV_DOFORK MADV_MERGEABLE MADV_UNMERGEABLE MADV_HUGEPAGE MADV_NOHUGEPAGE MADV_DONTDUMP MADV_DODUMP);
+        check!(MADV_WIPEONFORK MADV_KEEPONFORK MADV_COLD MADV_PAGEOUT MADV_POPULATE_READ MADV_POPULATE_WRITE);
+        check!(SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM);
+        check!(SIGTERM SIGCHLD SIGCONT SIGSTOP SIGSYS IPPROTO_IP IPPROTO_ICMP IPPROTO_TCP IPPROTO_UDP IPPROTO_IPV6 SOL_SOCKET);
         check!(FUTEX_WAIT FUTEX_WAKE FUTEX_PRIVATE_FLAG KEYCTL_JOIN_SESSION_KEYRING SECCOMP_SET_MODE_FILTER);
     }
 }

@@ -7,6 +7,16 @@
 /// let load_arch = Insn::new(opcode::LD_W_ABS, 0, 0, 4);
 /// assert_eq!(load_arch.code, 0x20);
 /// ```
+///
+/// Types of other crates have the same fields. For `libc::sock_filter`, and in the same way for that of `seccompiler`:
+///
+/// ```
+/// # use callsieve::bpf::{Action, Insn, opcode};
+/// # let insns = [Insn::stmt(opcode::RET_K, Action::Allow.to_raw())];
+/// let program: Vec<libc::sock_filter> =
+///     insns.iter().map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
+/// # assert_eq!(program[0].k, 0x7fff_0000);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct Insn {

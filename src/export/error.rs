@@ -10,7 +10,7 @@ use alloc::string::String;
 use core::fmt;
 use thiserror::Error;
 
-/// Why a policy cannot be written as an OCI profile.
+/// Why a policy cannot be written as an OCI profile, or in another language.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ExportError {
@@ -33,6 +33,14 @@ pub enum ExportError {
         one: (Arch, Action),
         /// And on another.
         other: (Arch, Action),
+    },
+    /// Another language has no word for it.
+    #[error("{language} cannot say: {what}")]
+    Language {
+        /// The language.
+        language: &'static str,
+        /// What it has no word for, and what it has instead.
+        what: String,
     },
     /// One region of a call's arguments cannot be said.
     #[error("{call} on {arch}, {region}: {obstacle}")]
@@ -88,10 +96,10 @@ pub enum Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unnamed => f.write_str("an OCI profile knows calls by name only, and this number has none"),
+            Self::Unnamed => f.write_str("the format knows calls by name only, and this number has none"),
             Self::DiffersFrom { other } => write!(
                 f,
-                "an OCI profile has the same rules for all architectures, and {other} answers differently; make a profile \
+                "the format has the same rules for all architectures, and {other} answers differently; make a profile \
                  for each (--arch)"
             ),
             Self::WideConstant { on } => write!(
@@ -99,7 +107,7 @@ impl fmt::Display for Obstacle {
                 "runtimes cut constants to 32 bits on {on}, so this would mean something else there; leave that \
                  architecture out (--arch)"
             ),
-            Self::TrapData => f.write_str("an OCI profile has TRAP without data only"),
+            Self::TrapData => f.write_str("the format has TRAP without data only"),
             Self::TooManyEntries { limit } => write!(f, "this takes more than {limit} entries"),
         }
     }

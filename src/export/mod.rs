@@ -1,4 +1,5 @@
-//! A policy as a profile again: the JSON that container runtimes read.
+//! A policy as a profile again: the JSON that container runtimes read, or the language of another program
+//! ([`Policy::to_language`]).
 //!
 //! What a policy does is written down as regions of arguments by the judge, and each region as entries of the profile
 //! (`cubes`). Every entry has at most one comparison an argument, and no two entries of one call share an argument vector:
@@ -12,6 +13,7 @@
 
 mod cubes;
 mod error;
+mod languages;
 #[cfg(test)]
 mod tests;
 
@@ -58,7 +60,8 @@ impl Policy {
     /// ABIs, data of TRAP, an action for calls of other ABIs that is not KILL_THREAD, or more than [`MAX_ENTRIES`]
     /// entries. It names the region that is in the way.
     pub fn to_oci_json(&self) -> Result<String, ExportError> {
-        let export = Export::new(self)?;
+        let export = Export::of(self)?;
+        export.check_others()?;
         let profile = export.profile()?;
         let text = profile.to_json().map_err(ExportError::Text)?;
         let again = Profile::from_json(&text, Format::Oci).map_err(ExportError::Text)?;
@@ -82,7 +85,9 @@ struct Export<'a> {
 type Entry = (Action, Vec<Arg>);
 
 impl<'a> Export<'a> {
-    fn new(policy: &'a Policy) -> Result<Self, ExportError> {
+    /// What runtimes answer to calls of other architectures, which the format does not say.
+    fn check_others(&self) -> Result<(), ExportError> {
+        let policy = self.policy;
         let lists = |arch: Arch| policy.arches().any(|listed| listed == arch);
         if policy.bad_arch != Action::KillThread {
             return Err(ExportError::BadArch { action: policy.bad_arch, is_x32: false });
@@ -90,6 +95,10 @@ impl<'a> Export<'a> {
         if lists(Arch::X86_64) && !lists(Arch::X32) && policy.unlisted_x32 != Action::KillThread {
             return Err(ExportError::BadArch { action: policy.unlisted_x32, is_x32: true });
         }
+        Ok(())
+    }
+
+    fn of(policy: &'a Policy) -> Result<Self, ExportError> {
         let mut defaults = policy.sections.iter().map(|section| (section.arch, section.default));
         let one = defaults.next().unwrap_or((Arch::X86_64, Action::KillThread));
         if let Some(other) = defaults.find(|other| other.1 != one.1) {

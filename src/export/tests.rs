@@ -64,7 +64,7 @@ fn what_cannot_be_said_is_named() {
     let unnamed = profile.clone().allow((Arch::X86_64, 5000));
     assert_eq!(
         error(&unnamed, target(&[Arch::X86_64])),
-        "call 0x1388 on x86_64, ALLOW: an OCI profile knows calls by name only, and this number has none"
+        "call 0x1388 on x86_64, ALLOW: the format knows calls by name only, and this number has none"
     );
     let one_only = profile.clone().rule(Action::Log, (Arch::X86, 3), [arg::<0>().eq(7)]);
     let text = error(&one_only, target(&[Arch::X86_64, Arch::X86]));
@@ -80,7 +80,7 @@ fn what_cannot_be_said_is_named() {
     let block = profile.clone().allow_if("lseek", [arg::<1>().ge(16), arg::<1>().le(17)]);
     assert!(block.resolve(&target(&[Arch::X86_64, Arch::X86])).unwrap().to_oci_json().is_ok());
     let trap = profile.clone().rule(Action::Trap(7), "write", []);
-    assert!(error(&trap, target(&[Arch::X86_64])).ends_with("an OCI profile has TRAP without data only"));
+    assert!(error(&trap, target(&[Arch::X86_64])).ends_with("the format has TRAP without data only"));
     let inside = [arg::<0>().ge(1), arg::<0>().lt(u64::MAX), arg::<1>().ge(1), arg::<1>().lt(u64::MAX)];
     let many = profile.allow_if("mmap", inside);
     let text = error(&many, target(&[Arch::X86_64]));

@@ -74,7 +74,7 @@ pub const MAX_NESTING: usize = 64;
 pub const MAX_ALTERNATIVES: usize = 4096;
 
 /// The language of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Language {
     /// The JSON of the crate `seccompiler`: a filter for each thread, by name, in the older spelling of the keys or in

@@ -130,6 +130,8 @@ pub struct TargetOptions {
 pub struct Source {
     pub name: String,
     pub profile: Profile,
+    /// How often calls are made, if the file says so.
+    pub frequencies: Vec<(String, u64)>,
 }
 
 /// Why a profile gave no policy.
@@ -158,7 +160,7 @@ impl TargetOptions {
     pub fn read(&self, path: &str) -> Result<Source, Trouble> {
         if path == CONTAINER_DEFAULT {
             let profile = Profile::container_default().map_err(|error| Trouble::Profile(path.to_owned(), error))?;
-            return Ok(Source { name: path.to_owned(), profile });
+            return Ok(Source { name: path.to_owned(), profile, frequencies: Vec::new() });
         }
         self.parse(&Input::read(path, PROFILE_IS).map_err(Trouble::Failure)?)
     }
@@ -183,9 +185,15 @@ impl TargetOptions {
             Dialect::Docker => Format::Docker,
             _ => Format::Auto,
         };
-        let profile = Profile::from_slice(&input.bytes, format);
-        let profile = profile.map_err(|error| Trouble::Profile(input.name.clone(), error))?;
-        Ok(Source { name: input.name.clone(), profile })
+        let profile = Profile::from_slice(&input.bytes, format).map_err(|error| {
+            let is_json = input.bytes.trim_ascii_start().first().is_some_and(|first| b"{[\"".contains(first));
+            if is_json || !matches!(self.from, Dialect::Auto) {
+                return Trouble::Profile(input.name.clone(), error);
+            }
+            let hint = "a file of another program needs --from: minijail, kafel, systemd or operator";
+            Trouble::Failure(Failure::new(format!("{}: {error}\n  {hint}", input.name)))
+        })?;
+        Ok(Source { name: input.name.clone(), profile, frequencies: Vec::new() })
     }
 
     /// Reads a file of another program.
@@ -219,7 +227,8 @@ impl TargetOptions {
         };
         let imported = imported.swap_remove(index);
         let name = imported.name().map_or_else(|| name.to_owned(), |thread| format!("{name} ({thread})"));
-        Ok(Source { name, profile: imported.into_profile() })
+        let frequencies = imported.frequencies().to_vec();
+        Ok(Source { name, profile: imported.into_profile(), frequencies })
     }
 
     /// The machine that the options describe. Without `--kernel` it has the newest kernel of the table.

@@ -91,7 +91,7 @@ pub fn execute(options: &Options) -> Outcome {
     }
     let output = match options.stage {
         Some(stage) => write_stage(options, &source, &policy, stage, format)?.into_bytes(),
-        None => write_filter(options, &options.filter.compile(&source.name, &policy)?, &policy, format),
+        None => write_filter(options, &options.filter.compile_source(&source, &policy)?, &policy, format),
     };
     match file {
         Some(file) => file::write(file, &output).map(|()| Done::default()),
@@ -141,7 +141,7 @@ fn write_stage(
         StageWord::Graph => options.filter.compiler().stage(policy, Stage::Graph, picture),
         StageWord::Code => options.filter.compiler().stage(policy, Stage::Code, picture),
         StageWord::Program => {
-            let filter = options.filter.compile(&source.name, policy)?;
+            let filter = options.filter.compile_source(source, policy)?;
             disassemble(filter.program(), filter.endian()).with_header(filter.program()).to_string()
         }
     };

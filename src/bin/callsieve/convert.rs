@@ -3,14 +3,43 @@
 use crate::file;
 use crate::filter::FilterOptions;
 use crate::outcome::{Done, Failure, Outcome};
+use callsieve::export::ExportError;
+use callsieve::import::Language;
 use clap::{Args, ValueEnum};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A profile in the OCI dialect, for every container runtime
+    /// A profile in the OCI dialect, for every container runtime; Docker and Podman read it too
     Oci,
-    /// A raw filter: an array of struct `sock_filter` in the byte order of its target
+    /// The JSON of the Rust crate seccompiler
+    Seccompiler,
+    /// The JSON of Firecracker
+    Firecracker,
+    /// A .policy file for minijail's compile_seccomp_policy.py
+    Minijail,
+    /// A policy of kafel, for nsjail
+    Kafel,
+    /// Lines for a unit of systemd
+    Systemd,
+    /// A SeccompProfile object of the security profiles operator
+    Operator,
+    /// A raw filter: an array of struct sock_filter in the byte order of its target
     Bpf,
+}
+
+impl Format {
+    /// The language of another program.
+    fn language(self) -> Option<Language> {
+        match self {
+            Self::Oci | Self::Bpf => None,
+            Self::Seccompiler => Some(Language::Seccompiler),
+            Self::Firecracker => Some(Language::Firecracker),
+            Self::Minijail => Some(Language::Minijail),
+            Self::Kafel => Some(Language::Kafel),
+            Self::Systemd => Some(Language::Systemd),
+            Self::Operator => Some(Language::Operator),
+        }
+    }
 }
 
 /// Write a profile in the language of another program
@@ -24,7 +53,9 @@ enum Format {
 #[command(after_help = "\
 Examples:
   callsieve convert --from firecracker --thread vmm vmm.json --to oci --bad-arch kill-thread
-  callsieve convert --from seccompiler filters.json --thread api --to bpf -o api.bpf")]
+  callsieve convert --from minijail app.policy --to bpf -o app.bpf
+  callsieve convert profile.json --to kafel --arch x86_64 --unlisted-x32 default -o nsjail.policy
+  systemctl cat nginx | callsieve convert --from systemd - --to oci --arch x86_64")]
 pub struct Options {
     /// The file, or - for standard input
     file: String,
@@ -44,14 +75,16 @@ pub struct Options {
 pub fn execute(options: &Options) -> Outcome {
     let source = options.filter.target.read(&options.file)?;
     let policy = options.filter.target.policy_of(&source)?;
-    let output = match options.to {
-        Format::Oci => {
-            policy.to_oci_json().map_err(|error| Failure::new(format!("{}: {error}", source.name)))?.into_bytes()
-        }
-        Format::Bpf => {
+    let said = |result: Result<String, ExportError>| {
+        result.map(String::into_bytes).map_err(|error| Failure::new(format!("{}: {error}", source.name)))
+    };
+    let output = match (options.to, options.to.language()) {
+        (_, Some(language)) => said(policy.to_language(language))?,
+        (Format::Bpf, None) => {
             file::not_for_a_terminal(options.output.as_deref())?;
-            options.filter.compile(&source.name, &policy)?.to_bytes()
+            options.filter.compile_source(&source, &policy)?.to_bytes()
         }
+        (_, None) => said(policy.to_oci_json())?,
     };
     let Some(path) = options.output.as_deref().filter(|&path| path != "-") else {
         return Ok(Done { output, status: 0 });

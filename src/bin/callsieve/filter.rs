@@ -1,6 +1,6 @@
 //! Filters: compiled from a profile, or read from a file.
 
-use crate::common::TargetOptions;
+use crate::common::{Source, TargetOptions};
 use crate::outcome::{Failure, count, reason};
 use crate::subject::{self, Opened, What};
 use callsieve::arch::Arch;
@@ -38,7 +38,7 @@ pub struct FilterOptions {
     level: LevelWord,
 
     /// How much each call counts: uniform, mix (how often servers make it), or a JSON file with frequencies, shares and
-    /// worst_case; without it, the level decides
+    /// worst_case; without it, the level decides, or the frequencies of a minijail policy
     #[arg(long, value_name = "FILE|uniform|mix", value_parser = weights, help_heading = "How the filter is made")]
     weights: Option<Weights>,
 }
@@ -57,6 +57,15 @@ impl FilterOptions {
             Some(weights) => compiler.weights(weights.clone()),
             None => compiler,
         }
+    }
+
+    /// Compiles what a profile means, with the frequencies of its file unless --weights says something else.
+    pub fn compile_source(&self, source: &Source, policy: &Policy) -> Result<Filter, Failure> {
+        let mut compiler = self.compiler();
+        if self.weights.is_none() && !source.frequencies.is_empty() {
+            compiler = compiler.weights(Weights::mix().frequencies(source.frequencies.iter().cloned()));
+        }
+        compiler.compile(policy).map_err(|error| Failure::new(format!("{}: {error}", source.name)))
     }
 
     /// Compiles a policy; the name is for messages.

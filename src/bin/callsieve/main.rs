@@ -13,6 +13,7 @@ mod convert;
 mod diff;
 mod explain;
 mod export;
+mod features;
 mod file;
 mod filter;
 mod fuse;
@@ -96,6 +97,7 @@ enum Command {
     Fuse(fuse::Options),
     Recompile(recompile::Options),
     Syscalls(syscalls::Options),
+    Features(features::Options),
 }
 
 impl Command {
@@ -120,6 +122,7 @@ impl Command {
             Self::Fuse(options) => fuse::execute(&options),
             Self::Recompile(options) => recompile::execute(&options),
             Self::Syscalls(options) => syscalls::execute(&options),
+            Self::Features(options) => features::execute(&options),
         }
     }
 }

@@ -121,7 +121,7 @@ fn prepare(options: &Options) -> Result<Prepared, Failure> {
     let install = Install::from_policy(&policy).map_err(|error| Failure::new(format!("{}: {error}", source.name)))?;
     can_start(&policy, host.program_arch(), &source.name)?;
     let policy = if options.explain { policy.notify_denied(&NEVER_NOTIFIED) } else { policy };
-    let filter = options.filter.compile(&source.name, &policy)?;
+    let filter = options.filter.compile_source(&source, &policy)?;
     let install = install.log(options.log).no_new_privs(!options.keep_privs);
     let killable = options.explain && kernel::flag_available(FilterFlag::WaitKillableRecv);
     Ok(Prepared { source, target, filter, install: if killable { install.wait_killable(true) } else { install } })

@@ -49,7 +49,7 @@ pub fn execute(options: &Options) -> Outcome {
     let policy = source.resolve(&target)?;
     let resolve = start.elapsed();
     let start = Instant::now();
-    let filter = options.filter.compile(&source.name, &policy)?;
+    let filter = options.filter.compile_source(&source, &policy)?;
     let times = Times { read, resolve, compile: start.elapsed() };
     mention_warnings(&source.name, &policy);
     let report = filter.report();

@@ -116,6 +116,11 @@ const ARCHES: [(&str, Arch); 21] = [
     ("native", Arch::X86_64),
 ];
 
+/// The name of an ABI in `SystemCallArchitectures=`.
+pub(crate) fn arch_name(arch: Arch) -> Option<&'static str> {
+    ARCHES.iter().find(|(name, own)| *own == arch && *name != "native").map(|(name, _)| *name)
+}
+
 /// Settings that make filters of their own.
 const OTHER_FILTERS: [&str; 12] = [
     "LockPersonality",

@@ -5,6 +5,24 @@
 
 pub mod v1;
 
+/// The groups of systemd, for those who think in its words.
+///
+/// They list names without conditions, many of them for compatibility; the sets of [`v1`] say what a program does. What is
+/// dangerous in a group still needs [`allow_dangerous`](crate::Sandbox::allow_dangerous): `socketcall` in `@network-io`,
+/// for one, makes any call of sockets.
+///
+/// ```
+/// use callsieve::Sandbox;
+/// use callsieve::sandbox::sets::systemd::v252;
+/// let sandbox = Sandbox::deny_by_default().allow(v252::DEFAULT).allow(v252::BASIC_IO).allow(v252::NETWORK_IO);
+/// assert!(sandbox.policy(callsieve::Arch::X86_64).is_err());
+/// let sandbox = sandbox.allow_dangerous("socketcall");
+/// sandbox.policy(callsieve::Arch::X86_64)?;
+/// # Ok::<(), callsieve::sandbox::SandboxError>(())
+/// ```
+#[cfg(feature = "json")]
+pub use crate::import::systemd;
+
 use crate::arch::Arch;
 use crate::profile::{Arg, Operand};
 use core::fmt;

@@ -41,9 +41,7 @@ fn what_is_imported_is_what_seccompiler_compiles() {
             assert_eq!(imported.len(), compiled.len());
             for filter in imported {
                 let theirs = &compiled[filter.name().unwrap()];
-                let insn =
-                    |insn: &seccompiler::sock_filter| Insn { code: insn.code, jt: insn.jt, jf: insn.jf, k: insn.k };
-                let program = Program::new(theirs.iter().map(insn).collect::<Vec<_>>()).unwrap();
+                let program = program(theirs);
                 let policy = filter.profile().resolve(&Target::new(arch)).unwrap();
                 let outcome = prove(&program, &policy);
                 assert!(outcome.is_ok(), "{} ({}) on {arch}: {outcome:?}", file.display(), filter.name().unwrap());
@@ -67,4 +65,53 @@ fn wrong_files_are_refused_by_both() {
         let name = file.file_stem().unwrap().to_str().unwrap();
         assert_eq!(theirs.is_ok(), accepted.contains(&name), "{name}: {theirs:?}");
     }
+}
+
+/// Random filters: every operator, both types, constants at borders, calls with several entries.
+#[test]
+fn random_filters_are_what_seccompiler_compiles() {
+    let mut state = 0x243f_6a88_85a3_08d3_u64;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) % below
+    };
+    let values =
+        [0, 1, 2, 7, 0x5401, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0001, 1 << 63, u64::MAX];
+    let calls = ["read", "write", "ioctl", "socket", "mmap", "futex"];
+    let actions = [r#""allow""#, r#""trap""#, r#""log""#, r#""kill_process""#, r#"{"errno": 1}"#, r#"{"trace": 5}"#];
+    let mut pick = |count: usize| usize::try_from(random(count as u64)).unwrap();
+    for round in 0..400 {
+        let mut entries = Vec::new();
+        for _ in 0..pick(8) {
+            let mut conditions = Vec::new();
+            for _ in 0..pick(4) {
+                let op = match pick(7) {
+                    6 => format!(r#"{{"masked_eq": {}}}"#, values[pick(values.len())]),
+                    plain => format!("{:?}", ["eq", "ne", "lt", "le", "gt", "ge"][plain]),
+                };
+                let (index, width, value) = (pick(6), ["dword", "qword"][pick(2)], values[pick(values.len())]);
+                conditions.push(format!(r#"{{"index": {index}, "type": "{width}", "op": {op}, "val": {value}}}"#));
+            }
+            let args =
+                if conditions.is_empty() { String::new() } else { format!(r#", "args": [{}]"#, conditions.join(", ")) };
+            entries.push(format!(r#"{{"syscall": "{}"{args}}}"#, calls[pick(calls.len())]));
+        }
+        let (one, two) = (pick(actions.len()), pick(actions.len() - 1));
+        let other = actions[(one + 1 + two) % actions.len()];
+        let text = format!(
+            r#"{{"main": {{"mismatch_action": {}, "match_action": {other}, "filter": [{}]}}}}"#,
+            actions[one],
+            entries.join(", ")
+        );
+        let theirs = &compile_from_json(text.as_bytes(), TargetArch::x86_64).unwrap()["main"];
+        let ours = Importer::new(Language::Seccompiler, Arch::X86_64).read(&text).unwrap();
+        let policy = ours[0].profile().resolve(&Target::new(Arch::X86_64)).unwrap();
+        let outcome = prove(&program(theirs), &policy);
+        assert!(outcome.is_ok(), "round {round}: {outcome:?}\n{text}");
+    }
+}
+
+fn program(filter: &[seccompiler::sock_filter]) -> Program {
+    let insn = |insn: &seccompiler::sock_filter| Insn { code: insn.code, jt: insn.jt, jf: insn.jf, k: insn.k };
+    Program::new(filter.iter().map(insn).collect::<Vec<_>>()).unwrap()
 }
