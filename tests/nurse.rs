@@ -7,6 +7,7 @@ mod common;
 
 use common::{kernel_has_filters, skip};
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -254,24 +255,32 @@ fn reload() {
     fs::write(scratch.path("secret"), "SECRET").unwrap();
     let acl = SYSTEM.replace("WORK", &scratch.path("work"));
     fs::write(scratch.path("acl.toml"), &acl).unwrap();
-    let script = format!("until cat {} 2>/dev/null; do sleep 0.05; done", scratch.path("secret"));
+    let script = format!("echo started; until cat {} 2>/dev/null; do sleep 0.05; done", scratch.path("secret"));
     let mut nurse = Command::new(env!("CARGO_BIN_EXE_callsieve"));
     nurse.args(["nurse", "--acl", &scratch.path("acl.toml"), "--", "/bin/sh", "-c", &script]);
-    let child = nurse.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    let mut child = nurse.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = [0; 8];
+    child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let mut told = |part: &str| {
+        let mut line = String::new();
+        while !line.contains(part) {
+            line.clear();
+            assert_ne!(errors.read_line(&mut line).unwrap(), 0, "{part}");
+        }
+    };
     // In place of the file, as editors and tools do it.
     let replace = |text: &str| {
         fs::write(scratch.path("new"), text).unwrap();
         fs::rename(scratch.path("new"), scratch.path("acl.toml")).unwrap();
     };
     replace("raed = []\n");
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    told("$.raed: unknown key");
+    told("the list from before still counts");
     replace(&acl.replace("read = [", &format!("read = [\"{}\", ", scratch.path("secret"))));
     let output = child.wait_with_output().unwrap();
     assert_eq!(succeeds(&output), "SECRET");
-    let errors = text(&output.stderr);
-    assert!(errors.contains("$.raed: unknown key") && errors.contains("the list from before still counts"), "{errors}");
-    assert!(errors.contains("has changed and counts from now on"), "{errors}");
+    told("has changed and counts from now on");
 }
 
 #[test]
@@ -316,4 +325,91 @@ fn what_cannot_be_run() {
             text(&output.stderr)
         );
     }
+}
+
+/// A thing never comes to more rights by another name, and denials are stronger, also for what Landlock enforces.
+#[test]
+fn rights_that_would_be_gained() {
+    if !ready("rights_that_would_be_gained", &["python3"]) {
+        return;
+    }
+    let scratch = Scratch::new("gains");
+    for folder in ["work/fixed", "work/free/deep", "work/mixed/inner"] {
+        fs::create_dir_all(scratch.path(folder)).unwrap();
+    }
+    fs::write(scratch.path("work/fixed/file"), "fixed").unwrap();
+    fs::write(scratch.path("work/free/file"), "free").unwrap();
+    let script = "import errno, os
+def told(work):
+    try: work(); print('done')
+    except OSError as error: print(errno.errorcode[error.errno])
+told(lambda: os.rename('fixed/file', 'free/new'))
+told(lambda: os.link('fixed/file', 'free/new'))
+told(lambda: os.symlink('../fixed/file', 'free/link'))
+told(lambda: open('free/link', 'w'))
+told(lambda: os.rename('free/file', 'fixed/moved'))
+told(lambda: os.rename('fixed/moved', 'free/file'))
+told(lambda: os.rename('mixed', 'free/mixed'))
+told(lambda: os.rename('free/deep', 'free/other'))
+told(lambda: open('mixed/inner/x', 'w'))
+told(lambda: os.chmod('fixed/file', 0o777))
+fd = os.open('fixed/file', os.O_RDONLY)
+told(lambda: os.fchmod(fd, 0o777))
+told(lambda: os.setxattr(fd, 'user.a', b''))
+told(lambda: os.truncate('fixed/file', 0))
+told(lambda: os.mknod('free/device', 0o20600, os.makedev(1, 3)))
+told(lambda: os.execv('/usr/bin/id', ['id']))
+told(lambda: os.execv('/bin/id', ['id']))";
+    let acl = r#"{"read": ["/usr", "/bin", "/lib", "/lib64", "/etc", "/proc", "WORK"],
+        "exec": ["/usr", "/bin", "/lib", "/lib64"],
+        "write": ["WORK/free", "WORK/mixed"], "create": ["WORK"],
+        "deny": {"write": ["WORK/mixed/inner"], "exec": ["/usr/bin/id"]}}"#;
+    let output = scratch.nurse(acl, &["--explain"], &["/usr/bin/python3", "-I", "-c", script]);
+    let expected =
+        "EXDEV EXDEV done EACCES done EXDEV EXDEV done EACCES EACCES EACCES EACCES EACCES EPERM EACCES EACCES";
+    assert_eq!(succeeds(&output).split_whitespace().collect::<Vec<_>>().join(" "), expected);
+    let errors = text(&output.stderr);
+    assert!(errors.contains("(it would gain rights)"), "{errors}");
+    assert!(errors.contains("execve: exec /usr/bin/id (deny exec /usr/bin/id)"), "{errors}");
+    assert_eq!(fs::read_to_string(scratch.path("work/fixed/file")).unwrap(), "fixed");
+}
+
+/// What an older kernel lacks is said, and nothing is started.
+#[test]
+fn what_the_kernel_lacks() {
+    if !ready("what_the_kernel_lacks", &[]) {
+        return;
+    }
+    let scratch = Scratch::new("lacks");
+    let callsieve = env!("CARGO_BIN_EXE_callsieve");
+    let acl = scratch.path("acl.toml");
+    // Under a filter that takes a call away, the kernel is an older one.
+    let run = |call: &str, words: &[&str]| {
+        let profile = format!(
+            r#"{{"defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{{"names": ["{call}"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}}]}}"#
+        );
+        fs::write(scratch.path("profile.json"), profile).unwrap();
+        fs::write(&acl, SYSTEM.replace("WORK", &scratch.path("work"))).unwrap();
+        let mut command = Command::new(callsieve);
+        command.args(["run", "--profile", &scratch.path("profile.json"), "--", callsieve, "nurse", "--acl", &acl]);
+        command.args(words).args(["--", "/bin/echo", "started"]);
+        scratch.output(command)
+    };
+    for (call, message) in [
+        ("seccomp", "this kernel cannot run a nurse: user notification (Linux 5.0) is missing"),
+        ("landlock_create_ruleset", "exec rules need Landlock, which this kernel does not have or has not enabled"),
+    ] {
+        let output = run(call, &[]);
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(125), ""));
+        assert!(text(&output.stderr).contains(message), "{}", text(&output.stderr));
+    }
+    assert_eq!(succeeds(&run("landlock_create_ruleset", &["--exec-unchecked"])), "started\n");
+    // A nurse cannot have a nurse.
+    let acl = SYSTEM.replace("exec = [", &format!("exec = [\"{callsieve}\", ")).replace("read = [", "read = [\"/\", ");
+    fs::write(scratch.path("inner.toml"), SYSTEM.replace("WORK", "/nowhere")).unwrap();
+    let inner = scratch.path("inner.toml");
+    let output = scratch.nurse(&acl, &[], &[callsieve, "nurse", "--acl", &inner, "--", "/bin/echo", "started"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(125), ""));
+    assert!(text(&output.stderr).contains("there can be only one (EBUSY)"), "{}", text(&output.stderr));
 }

@@ -25,6 +25,13 @@ pub enum NurseError {
         /// What the kernel said.
         cause: String,
     },
+    /// Landlock knows no denials, so where exec rules deny something below a folder, everything else there is named; and
+    /// these would be too many names.
+    #[error("denying exec below a folder needs a rule for everything else there, and these are more than {most}")]
+    TooManyPrograms {
+        /// The most that there may be.
+        most: usize,
+    },
     /// A path of an ACL that replaces another one leads over a symbolic link in a folder in which the program may make
     /// entries, so the program may have made the link.
     #[error("{path} leads over {link}, a symbolic link that the program may have made; write what is meant instead")]

@@ -5,8 +5,10 @@
 //! opens. So a call that got past the filter would find nothing but programs.
 
 use super::acl::{Acl, PathRule};
+use super::error::NurseError;
 use super::rights::Rights;
 use alloc::collections::BTreeSet;
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
@@ -25,7 +27,12 @@ const KNOWN: ABI = ABI::V6;
 const MAX_OBJECTS: usize = 100_000;
 
 /// The ruleset for an ACL. An error if the kernel has no Landlock.
-pub(super) fn ruleset(acl: &Acl) -> Result<RulesetCreated, RulesetError> {
+pub(super) fn ruleset(acl: &Acl) -> Result<RulesetCreated, NurseError> {
+    let programs = programs(acl).ok_or(NurseError::TooManyPrograms { most: MAX_OBJECTS })?;
+    restrict(&programs).map_err(|error| NurseError::NoLandlock { cause: error.to_string() })
+}
+
+fn restrict(programs: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::Execute)?
@@ -35,23 +42,24 @@ pub(super) fn ruleset(acl: &Acl) -> Result<RulesetCreated, RulesetError> {
         .scope(Scope::Signal)?
         .create()?;
     let rights: BitFlags<AccessFs> = AccessFs::Execute | AccessFs::ReadFile;
-    for path in programs(acl) {
+    for path in programs {
         // What is not there cannot be executed.
-        let Ok(handle) = PathFd::new(&path) else { continue };
+        let Ok(handle) = PathFd::new(path) else { continue };
         ruleset = ruleset.add_rule(PathBeneath::new(handle, rights))?;
     }
     Ok(ruleset)
 }
 
 /// Files and folders that may be executed, all of each. Landlock knows no denials, so of a folder with something denied
-/// below it the other entries are named.
-fn programs(acl: &Acl) -> Vec<PathBuf> {
+/// below it the other entries are named. `None` if they are too many.
+fn programs(acl: &Acl) -> Option<Vec<PathBuf>> {
     let exec = |rule: &PathRule| rule.rights.has(Rights::EXEC);
     let denied: Vec<PathBuf> =
         acl.rules().filter(|rule| rule.deny && exec(rule)).map(|rule| path(&rule.path)).collect();
     // Under another name, too.
-    let inodes = denied.iter().filter_map(|path| fs::symlink_metadata(path).ok()).map(|data| (data.dev(), data.ino()));
-    let without = Without { denied: &denied, inodes: inodes.collect() };
+    let data = denied.iter().filter_map(|path| fs::symlink_metadata(path).ok());
+    let linked = data.filter(|data| data.is_file() && data.nlink() > 1).map(|data| (data.dev(), data.ino()));
+    let without = Without { denied: &denied, inodes: linked.collect() };
     let mut found = Vec::new();
     for rule in acl.rules().filter(|rule| !rule.deny && exec(rule)) {
         let path = path(&rule.path);
@@ -60,7 +68,7 @@ fn programs(acl: &Acl) -> Vec<PathBuf> {
             without.collect(&path, &mut found);
         }
     }
-    found
+    (found.len() <= MAX_OBJECTS).then_some(found)
 }
 
 fn path(bytes: &[u8]) -> PathBuf {
@@ -77,7 +85,7 @@ impl Without<'_> {
         let Ok(data) = fs::symlink_metadata(path) else { return };
         let is_denied = self.denied.iter().any(|denied| path.starts_with(denied))
             || self.inodes.contains(&(data.dev(), data.ino()));
-        if is_denied || data.is_symlink() || found.len() >= MAX_OBJECTS {
+        if is_denied || data.is_symlink() || found.len() > MAX_OBJECTS {
             return;
         }
         let split = data.is_dir() && self.denied.iter().any(|denied| denied.starts_with(path));

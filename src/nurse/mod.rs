@@ -107,7 +107,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use learn::Learned;
 use name::Name;
 use places::Places;
@@ -141,6 +141,8 @@ struct Inner {
     /// Whether a target may have another root folder than this process.
     other_roots: AtomicBool,
     exec_is_enforced: bool,
+    /// How many threads wait for something that may never come.
+    waiting: Arc<AtomicUsize>,
     learned: Option<Learned>,
     log: Option<Log>,
 }
@@ -200,6 +202,7 @@ impl Nurse {
             umask: own_umask()?,
             other_roots: AtomicBool::new(false),
             exec_is_enforced: true,
+            waiting: Arc::default(),
             learned: None,
             log: None,
         };
@@ -258,8 +261,7 @@ impl Nurse {
             return Ok(program.spawn(filter.program())?);
         }
         let acl = self.inner.acl();
-        let ruleset = landlock::ruleset(&acl);
-        let ruleset = ruleset.map_err(|error| NurseError::NoLandlock { cause: error.to_string() })?;
+        let ruleset = landlock::ruleset(&acl)?;
         // Landlock restricts the calling thread and what it starts, so a thread does both and ends.
         let start = || {
             ruleset.restrict_self().map_err(|error| NurseError::NoLandlock { cause: error.to_string() })?;
@@ -318,8 +320,7 @@ impl Nurse {
         if self.unchecked || !self.inner.exec_is_enforced {
             return Ok(());
         }
-        let ruleset = landlock::ruleset(&Acl::new());
-        ruleset.map(drop).map_err(|error| NurseError::NoLandlock { cause: error.to_string() })
+        landlock::ruleset(&Acl::new()).map(drop)
     }
 }
 

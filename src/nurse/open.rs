@@ -5,7 +5,9 @@ use super::rights::Rights;
 use super::target::{Answer, Step, Stop, Target, kind};
 use super::walk::{Last, Place};
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use core::time::Duration;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, ResolveFlags, Stat, chmodat, fcntl_getfl, fstat, openat};
 use rustix::io::Errno;
@@ -313,6 +315,18 @@ fn own_terminal(target: &Target<'_>) -> Step<()> {
 /// How long to wait before looking again whether the target is still there.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How many threads may wait, those that were left behind included.
+const MOST_WAITING: usize = 512;
+
+/// One of them.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
 /// Opening a pipe with a name waits for the other side. A thread does that, which is left behind if the target goes.
 fn fifo(target: &Target<'_>, handle: OwnedFd, wish: Wish) -> Step<Answer> {
     let own_fds = target.nurse.own_fds.try_clone().map_err(|_| Errno::MFILE)?;
@@ -326,11 +340,20 @@ fn fifo(target: &Target<'_>, handle: OwnedFd, wish: Wish) -> Step<Answer> {
 impl Target<'_> {
     /// Does something that may take for ever, as long as the target is there.
     pub(super) fn wait_for<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Step<T> {
+        let waiting = Arc::clone(&self.nurse.waiting);
+        if waiting.fetch_add(1, SeqCst) >= MOST_WAITING {
+            waiting.fetch_sub(1, SeqCst);
+            return Err(Errno::AGAIN.into());
+        }
+        // Counted until the thread has ended, also if the target has gone by then.
+        let place = Waiting(waiting);
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let builder = std::thread::Builder::new().name("waiting".into());
         builder
             .spawn(move || {
-                let _ = sender.send(work());
+                let value = work();
+                drop(place);
+                let _ = sender.send(value);
             })
             .map_err(|_| Errno::AGAIN)?;
         loop {

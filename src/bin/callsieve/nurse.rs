@@ -74,6 +74,8 @@ fn failed(text: impl Into<String>) -> Failure {
 }
 
 fn run(options: &Options) -> Result<ExitStatus, Failure> {
+    // Before it is read, so that no change is missed.
+    let seen = options.acl.as_deref().and_then(stamp);
     let acl = match &options.acl {
         Some(path) => read_acl(path).map_err(|why| failed(why.0))?,
         None => Acl::new(),
@@ -102,7 +104,7 @@ fn run(options: &Options) -> Result<ExitStatus, Failure> {
         }
         error => failed(error.to_string()),
     })?;
-    let status = watch(&nurse, child, listener, options.acl.as_deref());
+    let status = watch(&nurse, child, listener, options.acl.as_deref(), seen);
     witness.finish()?;
     if let (Some(mut file), Some(text), Some(path)) = (learn, nurse.learned(), &options.learn) {
         file.write_all(text.as_bytes()).map_err(|error| cannot_write(path, &error))?;
@@ -111,12 +113,17 @@ fn run(options: &Options) -> Result<ExitStatus, Failure> {
 }
 
 /// Judges calls until everything that was started has ended.
-fn watch(nurse: &Nurse, mut child: Child, listener: Listener, acl: Option<&Path>) -> Result<ExitStatus, WaitError> {
+fn watch(
+    nurse: &Nurse,
+    mut child: Child,
+    listener: Listener,
+    acl: Option<&Path>,
+    mut seen: Option<Stamp>,
+) -> Result<ExitStatus, WaitError> {
     let interrupts = IgnoredInterrupts::new();
     let result = std::thread::scope(|scope| {
         let (end, ended) = channel::<()>();
         scope.spawn(move || {
-            let mut seen = acl.and_then(stamp);
             while let (Some(path), Err(RecvTimeoutError::Timeout)) = (acl, ended.recv_timeout(LOOK)) {
                 let now = stamp(path);
                 if now.is_some() && now != seen {
@@ -143,7 +150,9 @@ fn watch(nurse: &Nurse, mut child: Child, listener: Listener, acl: Option<&Path>
 const LOOK: Duration = Duration::from_millis(500);
 
 /// What changes with a file.
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+type Stamp = (SystemTime, u64);
+
+fn stamp(path: &Path) -> Option<Stamp> {
     let data = path.metadata().ok()?;
     Some((data.modified().ok()?, data.len()))
 }
