@@ -32,6 +32,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The [guide](guide/index.html) has more: [daemons](guide/daemon/index.html), [container
+//! runtimes](guide/runtime/index.html), [debugging](guide/debugging/index.html),
+//! [recording](guide/recording/index.html), [supervising](guide/supervising/index.html), coming from
+//! [libseccomp](guide/migrating_from_libseccomp/index.html) or
+//! [seccompiler](guide/migrating_from_seccompiler/index.html), [what a profile means](guide/semantics/index.html),
+//! [choosing actions](guide/actions/index.html), and [limits](guide/limits/index.html).
+//!
+//! # What is promised
+//!
+//! Each line is asserted by the code, not only tested:
+//!
+//! - A [`Filter`] exists only if a proof showed it equal to its meaning over every possible input: a policy, or the stack of
+//!   programs that it replaces. The proof shares no code with the compiler.
+//! - A [`Program`] exists only if it passes the kernel's static checks.
+//! - A call that is allowed whatever its arguments stays in the kernel's bitmap of allowed calls (Linux 5.11).
+//! - The same policy and options give the same bytes, on every host.
+//! - Bad input gives a typed error: no panic, no unbounded time or memory.
+//! - Nothing is loosened silently. What is skipped or doubtful is a diagnostic; what a kernel lacks is an error, or listed
+//!   in the status if less was accepted.
+//!
 //! # Where things are
 //!
 //! - [`profile`]: reading and building profiles, and what is doubtful in them.
@@ -85,6 +105,8 @@ pub mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod graph;
+#[cfg(all(any(doc, doctest), target_os = "linux", feature = "std", feature = "json"))]
+pub mod guide;
 #[cfg(feature = "json")]
 pub mod import;
 #[cfg(all(target_os = "linux", feature = "install"))]
