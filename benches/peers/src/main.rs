@@ -23,18 +23,21 @@ mod policies;
 mod quoted;
 mod running;
 mod table;
+mod targets;
 mod verdict;
 
 use callsieve::Level;
 use callsieve::bpf::{Endian, Program};
 use case::Case;
 use chart::{Bar, Kind};
+use clock::{Stages, Time};
 use figures::Figures;
 use generators::{Failure, Generator};
 use quoted::Quoted;
 use std::fmt::Write;
 use std::path::Path;
 use table::Table;
+use targets::Found;
 use verdict::Verdict;
 
 /// Rounds of the compile times.
@@ -56,10 +59,14 @@ pub struct Entry {
     pub program: Program,
     /// What was counted.
     pub figures: Figures,
-    /// Median microseconds from rules to bytes.
-    pub compile: Option<f64>,
-    /// Median microseconds of giving it to the kernel.
-    pub install: Option<f64>,
+    /// Whether it means what the policy says, but for what the notes say.
+    pub is_right: bool,
+    /// From rules to bytes.
+    pub compile: Option<Time>,
+    /// Bytes in use at most meanwhile.
+    pub heap: Option<usize>,
+    /// Giving it to the kernel.
+    pub install: Option<Time>,
 }
 
 fn main() -> Result<(), Failure> {
@@ -73,9 +80,15 @@ fn main() -> Result<(), Failure> {
     // On a thread of its own, because a generator may need a filter that traps its install.
     let work = || counts_and_times(&cases, &quoted, quick).map_err(|error| error.to_string());
     let joined = std::thread::scope(|scope| scope.spawn(work).join());
-    let (mut text, mut entries) = joined.map_err(|_| "a generator panicked")??;
+    let (text, mut entries, stages) = joined.map_err(|_| "a generator panicked")??;
+    let running = if quick { String::new() } else { running::tables(&cases, &mut entries, &quoted)? };
+    let names = cases.iter().zip(&entries).map(|(case, entries)| (case.name, entries.as_slice()));
+    let found = Found { cases: names.collect(), quoted: &quoted };
+    let counted = targets::counted(&found);
+    let mut text = targets::table("What has to be reached", &counted) + &text;
     if !quick {
-        text += &running::tables(&cases, &mut entries, &quoted)?;
+        let timed = targets::timed(&found, &stages);
+        text = targets::table("Measured in this run", &timed) + &text + &running;
         let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
         for (case, entries) in cases.iter().zip(&entries).filter(|(case, _)| case.name == SHOWN) {
             text = summary(case, entries, &quoted) + &text;
@@ -85,7 +98,10 @@ fn main() -> Result<(), Failure> {
         std::fs::write(results.join("tables.md"), &text)?;
     }
     print!("{text}");
-    Ok(())
+    match targets::unmet(&counted).as_slice() {
+        [] => Ok(()),
+        unmet => Err(format!("not reached: {}", unmet.join("; ")).into()),
+    }
 }
 
 fn head() -> String {
@@ -98,7 +114,7 @@ fn head() -> String {
 
 /// The most important figures of one policy, shortest program first.
 fn summary(case: &Case, entries: &[Entry], quoted: &[Quoted]) -> String {
-    let micros = |time: Option<f64>| time.map_or_else(String::new, |time| format!("{time:.0}"));
+    let micros = |time: Option<Time>| time.map_or_else(String::new, |time| format!("{:.0}", time.median));
     let mut rows: Vec<(usize, [String; 7])> = Vec::new();
     for Entry { name, figures, compile, install, .. } in entries.iter().filter(|entry| !entry.tuned) {
         let means = [figures.known, figures.mix].map(table::steps);
@@ -124,9 +140,10 @@ fn summary(case: &Case, entries: &[Entry], quoted: &[Quoted]) -> String {
     format!("## In short: {}\n\n{}", case.name.to_uppercase(), table.finish())
 }
 
-type Found = (String, Vec<Vec<Entry>>);
+type StagesOf<'a> = Vec<(&'a str, Level, Stages)>;
+type Counted<'a> = (String, Vec<Vec<Entry>>, StagesOf<'a>);
 
-fn counts_and_times(cases: &[Case], quoted: &[Quoted], quick: bool) -> Result<Found, Failure> {
+fn counts_and_times<'a>(cases: &'a [Case], quoted: &[Quoted], quick: bool) -> Result<Counted<'a>, Failure> {
     #[cfg(feature = "seacomb")]
     capture::arm()?;
     let all = generators::all()?;
@@ -138,11 +155,13 @@ fn counts_and_times(cases: &[Case], quoted: &[Quoted], quick: bool) -> Result<Fo
         text += &part;
         entries.push(of_case);
     }
+    let mut stages = Vec::new();
     if !quick {
         text += &compile_times(&generators, cases, &mut entries, quoted)?;
-        text += &stages(cases)?;
+        stages = clock_stages(cases)?;
+        text += &table_of_stages(&stages);
     }
-    Ok((text, entries))
+    Ok((text, entries, stages))
 }
 
 /// Lengths and steps for one policy, each program after its proof.
@@ -181,7 +200,9 @@ fn counts(generators: &[&dyn Generator], case: &Case, quoted: &[Quoted]) -> Resu
             tuned: generator.is_tuned(),
             program,
             figures,
+            is_right: meaning != "differs",
             compile: None,
+            heap: None,
             install: None,
         });
     }
@@ -230,12 +251,12 @@ fn compile_times(
         let reference = reference.and_then(|(_, time)| *time).map(|time| time.median);
         for (generator, time) in able.iter().zip(times) {
             let time = time.ok_or("no round was made")?;
-            entries
-                .iter_mut()
-                .filter(|entry| entry.name == generator.name())
-                .for_each(|e| e.compile = Some(time.median));
+            let heap = clock::heap(*generator, case);
+            for entry in entries.iter_mut().filter(|entry| entry.name == generator.name()) {
+                (entry.compile, entry.heap) = (Some(time), Some(heap));
+            }
             let ratio = reference.map_or_else(String::new, |reference| format!("{:.2}", time.median / reference));
-            let heap = format!("{:.0}", clock::heap(*generator, case) as f64 / 1024.0);
+            let heap = format!("{:.0}", heap as f64 / 1024.0);
             let [median, best] = [time.median, time.best].map(|time| format!("{time:.0}"));
             table.row(&[case.name.to_uppercase(), generator.name(), median, best, ratio, heap]);
         }
@@ -253,19 +274,22 @@ fn compile_times(
     ))
 }
 
-fn stages(cases: &[Case]) -> Result<String, Failure> {
+fn clock_stages(cases: &[Case]) -> Result<StagesOf<'_>, Failure> {
+    let levels = [Level::Balanced, Level::Fast];
+    let each = cases.iter().flat_map(|case| levels.map(|level| (case, level)));
+    each.map(|(case, level)| Ok((case.name, level, clock::stages(case, level, ROUNDS)?))).collect()
+}
+
+fn table_of_stages(all: &StagesOf<'_>) -> String {
     let mut table =
         Table::new(&["policy, level", "resolve", "compile, prove, report", "proof alone", "JSON text to filter"]);
-    for case in cases {
-        for level in [Level::Balanced, Level::Fast] {
-            let stages = clock::stages(case, level, ROUNDS)?;
-            let name = format!("{} {}", case.name.to_uppercase(), format!("{level:?}").to_lowercase());
-            let time = |time: clock::Time| format!("{:.0}", time.median);
-            let text = stages.text_to_filter.map_or_else(String::new, time);
-            table.row(&[name, time(stages.resolve), time(stages.compile), time(stages.prove), text]);
-        }
+    for (policy, level, stages) in all {
+        let name = format!("{} {}", policy.to_uppercase(), format!("{level:?}").to_lowercase());
+        let time = |time: Time| format!("{:.0} ({:.0})", time.median, time.best);
+        let text = stages.text_to_filter.map_or_else(String::new, time);
+        table.row(&[name, time(stages.resolve), time(stages.compile), time(stages.prove), text]);
     }
-    Ok(format!("### Where the time of callsieve goes\n\nMedian us.\n\n{}", table.finish()))
+    format!("### Where the time of callsieve goes\n\nMedian us, in brackets the best.\n\n{}", table.finish())
 }
 
 fn charts(case: &Case, entries: &[Entry], quoted: &[Quoted], results: &Path) -> Result<(), Failure> {

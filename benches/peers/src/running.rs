@@ -60,7 +60,7 @@ fn table(case: &Case, entries: &mut [Entry], quoted: &[Quoted]) -> Result<String
     ]);
     for (thing, entry) in entries.iter_mut().enumerate() {
         let time = installs[thing].ok_or_else(missing)?;
-        entry.install = Some(time.median);
+        entry.install = Some(time);
         let mut cells = vec![entry.name.clone(), format!("{:.0}", time.median), format!("{:.0}", time.best)];
         for turns in &ratios {
             cells.push(format!("{:.2}", turns[thing].ok_or_else(missing)?.median));
