@@ -1,4 +1,4 @@
-//! The search against an exhaustive one, on small switches.
+//! The search against an exhaustive one over the same tests, on small switches.
 
 use super::Params;
 use super::runs::{Run, TOTAL, runs};
@@ -15,10 +15,13 @@ const HELD: Held = Held::all(Input::Nr);
 const EVERYWHERE: Params =
     Params { size_price: 10, few: 100, heavy: 0, bit_runs: 0, nested: 100, elements: 64, ..Params::DEFAULT };
 
-/// Up to seven runs of three classes, many of them single numbers, with weights.
+/// Bit tests as well, of up to six bits.
+const WITH_BITS: Params = Params { bit_runs: 100, side: 100, ..EVERYWHERE };
+
+/// Up to eight runs of three classes, many of them single numbers, with weights.
 fn small() -> impl Strategy<Value = (Code, Vec<Run>)> {
     let run = (0_usize..3, prop_oneof![Just(1_u32), Just(1), 2_u32..5], 1_u64..1000);
-    prop::collection::vec(run, 1..8).prop_map(|list| {
+    prop::collection::vec(run, 1..9).prop_map(|list| {
         let mut code = Code::default();
         let classes = [Action::Allow, Action::Errno(1), Action::Errno(38)].map(|action| code.ret(action));
         let mut start = 0;
@@ -36,26 +39,41 @@ fn small() -> impl Strategy<Value = (Code, Vec<Run>)> {
     })
 }
 
-/// The least cost over all trees of range and equality tests; `left` are the runs that are not decided yet.
-fn exhaustive(runs: &[Run], scale: Scale, left: u32, known: &mut BTreeMap<u32, u32>) -> u32 {
+/// The bits that differ within a run.
+fn loose(run: &Run) -> u32 {
+    u32::MAX.checked_shr((run.first ^ run.last).leading_zeros()).unwrap_or(0)
+}
+
+/// The least cost over all trees; `left` are the runs that are not decided yet. Masks are made of bits that are the same
+/// within each run that is left, and decide one side.
+fn exhaustive(runs: &[Run], scale: Scale, masks: &[u32], left: u32, known: &mut BTreeMap<u32, u32>) -> u32 {
     if let Some(&cost) = known.get(&left) {
         return cost;
     }
-    let list: Vec<usize> = (0..runs.len()).filter(|&x| left >> x & 1 == 1).collect();
+    let of = |set: u32| (0..runs.len()).filter(move |&x| set >> x & 1 == 1);
+    let one_class = |set: u32| of(set).all(|x| Some(runs[x].class) == of(set).next().map(|first| runs[first].class));
     let mut best = u32::MAX;
-    if list.iter().all(|&x| runs[x].class == runs[list[0]].class) {
+    if one_class(left) {
         best = 0;
     } else {
-        let weight: u32 = list.iter().map(|&x| scale.weight(runs[x].weight)).sum();
-        let here = weight + scale.price;
-        for &x in &list[1..] {
-            let above = u32::MAX << x;
-            let cost = exhaustive(runs, scale, left & above, known) + exhaustive(runs, scale, left & !above, known);
-            best = best.min(here + cost);
+        let mut behind = |yes: u32| {
+            exhaustive(runs, scale, masks, left & yes, known) + exhaustive(runs, scale, masks, left & !yes, known)
+        };
+        for x in of(left).skip(1) {
+            best = best.min(behind(u32::MAX << x));
         }
-        for &x in list.iter().filter(|&&x| runs[x].is_single()) {
-            best = best.min(here + exhaustive(runs, scale, left & !(1 << x), known));
+        for x in of(left).filter(|&x| runs[x].is_single()) {
+            best = best.min(behind(1 << x));
         }
+        let loose = of(left).fold(0, |all, x| all | loose(&runs[x]));
+        for mask in masks.iter().filter(|&mask| mask & loose == 0) {
+            let yes = of(left).filter(|&x| runs[x].first & mask != 0).fold(0, |yes, x| yes | 1 << x);
+            let divides = yes != 0 && yes != left;
+            if divides && (one_class(yes) || one_class(left & !yes)) {
+                best = best.min(behind(yes));
+            }
+        }
+        best += of(left).map(|x| scale.weight(runs[x].weight)).sum::<u32>() + scale.price;
     }
     known.insert(left, best);
     best
@@ -84,13 +102,17 @@ proptest! {
         let scale = Scale::of(&runs, EVERYWHERE);
         let mut found = search(&runs, &[], EVERYWHERE);
         let all = u32::MAX >> (32 - runs.len());
-        prop_assert_eq!(found.cost(), exhaustive(&runs, scale, all, &mut BTreeMap::new()));
+        prop_assert_eq!(found.cost(), exhaustive(&runs, scale, &[], all, &mut BTreeMap::new()));
         // Shared tests are paid once, so the tree may be cheaper than was counted.
         let tree = found.tree(&mut code, HELD);
         prop_assert!(paid(&code, tree, &runs, scale) <= found.cost());
         // More kinds of tests never cost more, fewer never less.
+        let masks: Vec<u32> = (1..64).collect();
+        let mut with_bits = search(&runs, &[], WITH_BITS);
+        prop_assert_eq!(with_bits.cost(), exhaustive(&runs, scale, &masks, all, &mut BTreeMap::new()));
+        let tree = with_bits.tree(&mut code, HELD);
+        prop_assert!(paid(&code, tree, &runs, scale) <= with_bits.cost());
         let ranges = search(&runs, &[], Params { few: 0, ..EVERYWHERE });
-        let with_bits = search(&runs, &[], Params { bit_runs: 8, ..EVERYWHERE });
         prop_assert!(with_bits.cost() <= found.cost() && found.cost() <= ranges.cost());
     }
 }
