@@ -63,7 +63,7 @@ fn installed(test: &str, programs: &[&str]) -> bool {
     let folders: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
     let missing = programs.iter().find(|program| !folders.iter().any(|folder| folder.join(program).is_file()));
     if let Some(program) = missing {
-        skip(test, &format!("{program} is not installed"));
+        skip(test, &format!("{program} is not there, and is for the suite record"));
     }
     missing.is_none()
 }
@@ -267,7 +267,7 @@ fn a_32_bit_child() {
     fs::write(scratch.0.join("a.c"), program).unwrap();
     let built = scratch.command("i686-linux-gnu-gcc", &["-static", "-o", "a", "a.c"]).output().unwrap();
     if !built.status.success() {
-        skip(TEST, "the C library for i386 is not installed");
+        skip(TEST, "the C library for i386 is not there, and is for the suite record");
         return;
     }
     let target = ["sh", "-c", "./a; exit $?"];
@@ -329,7 +329,7 @@ fn keeping_privileges_needs_them() {
         return;
     }
     if unsafe { libc::geteuid() } != 0 {
-        skip(TEST, "needs root");
+        skip(TEST, "needs root to be nobody");
         return;
     }
     let scratch = Scratch::new("privileges");
