@@ -14,7 +14,18 @@ const LINE: &str = "type=1326 audit(1700000000.123:45): pid=711 comm=\"a.out\" e
                     syscall=41 compat=0 ip=0x7f5d8c1b2a3b code=0x50000";
 
 /// The commands; words that end in `.json` or `.bpf` are files that [`main`] makes.
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 18] = [
+    &["show", "container-default"],
+    &["show", "filter.bpf"],
+    &["show", "container-default", "--format", "plain-svg"],
+    &["check", "container-default"],
+    &["check", "container-default", "--kernel-delta", "5.10..6.12"],
+    &["merge", "--union", "changed.json", "container-default", "--format", "bpf", "-o", "union.bpf"],
+    &["merge", "--intersection", "changed.json", "many.json", "-o", "both.json"],
+    &["fuse", "filter.bpf", "changed.bpf", "-o", "fused.bpf"],
+    &["recompile", "changed.bpf", "-o", "recompiled.bpf"],
+    &["prove", "container-default", "filter.bpf"],
+    &["stats", "container-default"],
     &["diff", "changed.json", "container-default"],
     &["diff", "container-default", "filter.bpf"],
     &["diff", "many.json", "container-default", "--json"],
@@ -52,6 +63,7 @@ fn main() {
     let many = format!(r#"{{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{}]}}"#, conditions.join(","));
     fs::write(directory.join("many.json"), many).expect("a file");
     best_of_five(&["compile", "container-default", "-o", "filter.bpf"], &directory);
+    best_of_five(&["compile", "changed.json", "--level", "fast", "-o", "changed.bpf"], &directory);
     for words in COMMANDS {
         let took = best_of_five(words, &directory);
         let shown: Vec<_> = words.iter().map(|word| if *word == LINE { "LINE" } else { word }).collect();

@@ -413,6 +413,168 @@ fn runc_and_we_agree_on_denials_of_multiplexed_calls() {
     assert!(!classes.contains_key(&Class::Multiplexed), "{classes:?}");
 }
 
+/// What a container that sleeps needs, and runc before it.
+const BASE: [&str; 79] = [
+    "read",
+    "write",
+    "close",
+    "nanosleep",
+    "clock_nanosleep",
+    "exit",
+    "exit_group",
+    "execve",
+    "brk",
+    "mmap",
+    "munmap",
+    "mprotect",
+    "openat",
+    "newfstatat",
+    "fstat",
+    "arch_prctl",
+    "set_tid_address",
+    "set_robust_list",
+    "rseq",
+    "prlimit64",
+    "getrandom",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "futex",
+    "getuid",
+    "getgid",
+    "setuid",
+    "setgid",
+    "setgroups",
+    "capset",
+    "capget",
+    "prctl",
+    "fcntl",
+    "getdents64",
+    "lseek",
+    "chdir",
+    "readlinkat",
+    "getppid",
+    "getpid",
+    "tgkill",
+    "rt_sigreturn",
+    "restart_syscall",
+    "epoll_ctl",
+    "epoll_pwait",
+    "pread64",
+    "ioctl",
+    "statfs",
+    "fstatfs",
+    "dup3",
+    "seccomp",
+    "fchdir",
+    "sched_yield",
+    "madvise",
+    "uname",
+    "time",
+    "getrusage",
+    "wait4",
+    "close_range",
+    "openat2",
+    "statx",
+    "faccessat2",
+    "access",
+    "stat",
+    "lstat",
+    "open",
+    "poll",
+    "pipe2",
+    "getcwd",
+    "sigaltstack",
+    "clone",
+    "clone3",
+    "vfork",
+    "gettid",
+    "kill",
+    "umask",
+    "setsid",
+    "readlink",
+    "rt_sigtimedwait",
+    "eventfd2",
+];
+
+/// Ten profiles of all kinds, whose rules do not overlap.
+#[allow(clippy::too_many_lines)] // Data.
+fn ten_profiles() -> Vec<(&'static str, Value)> {
+    let deny = |entry: Value| json!({ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ARCHES, "syscalls": entry });
+    let allow = |default: &str, errno: Value, more: Value| {
+        let mut entries = vec![json!({ "names": &BASE[..], "action": "SCMP_ACT_ALLOW" })];
+        entries.extend(more.as_array().unwrap().iter().cloned());
+        let mut profile = json!({ "defaultAction": default, "architectures": ARCHES, "syscalls": entries });
+        if !errno.is_null() {
+            profile["defaultErrnoRet"] = errno;
+        }
+        profile
+    };
+    let on = |name: &str, args: Value| json!({ "names": [name], "action": "SCMP_ACT_ALLOW", "args": args });
+    let arg =
+        |index: u8, op: &str, value: u64| json!({ "index": index, "op": format!("SCMP_CMP_{op}"), "value": value });
+    let mask = |index: u8, mask: u64, value: u64| json!({ "index": index, "op": "SCMP_CMP_MASKED_EQ", "value": mask, "valueTwo": value });
+    let refuse = |names: &[&str], errno: u32, args: Value| json!({ "names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": errno, "args": args });
+    vec![
+        (
+            "deny-list",
+            deny(json!([refuse(&["mount", "swapon", "reboot"], 1, json!([])), refuse(&["bpf"], 38, json!([]))])),
+        ),
+        ("deny-values", deny(json!([refuse(&["socket"], 97, json!([arg(0, "GE", 38)]))]))),
+        ("deny-masks", deny(json!([refuse(&["unshare"], 1, json!([mask(0, 0x1000_0000, 0x1000_0000)]))]))),
+        ("allow-list", allow("SCMP_ACT_ERRNO", json!(1), json!([]))),
+        ("enosys", allow("SCMP_ACT_ERRNO", json!(38), json!([]))),
+        ("kill", allow("SCMP_ACT_KILL_PROCESS", json!(null), json!([]))),
+        ("trap", allow("SCMP_ACT_TRAP", json!(null), json!([on("socket", json!([arg(0, "EQ", 1)]))]))),
+        (
+            "orders",
+            allow(
+                "SCMP_ACT_ERRNO",
+                json!(1),
+                json!([
+                    on("socket", json!([arg(0, "LT", 17), arg(1, "NE", 3)])),
+                    on("personality", json!([arg(0, "LE", 8)])),
+                    on("setpriority", json!([arg(0, "EQ", 0), arg(2, "GT", 5)])),
+                ]),
+            ),
+        ),
+        (
+            "masks",
+            allow(
+                "SCMP_ACT_ERRNO",
+                json!(13),
+                json!([
+                    on("unshare", json!([mask(0, 0x7e02_0000, 0)])),
+                    on("flock", json!([mask(1, 3, 1), arg(0, "GE", 3)])),
+                ]),
+            ),
+        ),
+        (
+            "alternatives",
+            allow(
+                "SCMP_ACT_ERRNO",
+                json!(1),
+                json!([
+                    on("personality", json!([arg(0, "EQ", 0)])),
+                    on("personality", json!([arg(0, "EQ", 8)])),
+                    on("personality", json!([arg(0, "EQ", 0xffff_ffff)])),
+                ]),
+            ),
+        ),
+    ]
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn runc_and_we_agree_on_ten_profiles() {
+    if !ready("runc_and_we_agree_on_ten_profiles", &RUNC) {
+        return;
+    }
+    for (name, profile) in ten_profiles() {
+        let classes = compare(name, &profile);
+        assert!(!classes.contains_key(&Class::Overlap), "{name}: {classes:?}");
+    }
+}
+
 /// The same by the command: a process against the profile that it should have.
 #[test]
 fn diff_compares_a_container_with_a_profile() {

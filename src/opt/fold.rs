@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 pub(super) const BIT: u32 = 0x4000_0000;
 /// Runs that the detour has to save at least.
-const WORTH: usize = 8;
+const WORTH: usize = 16;
 
 /// The runs of a switch, taken apart at bit 30.
 #[derive(Debug)]

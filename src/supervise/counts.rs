@@ -28,7 +28,7 @@ pub struct Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} calls", self.received)?;
+        write!(f, "{} call{}", self.received, if self.received == 1 { "" } else { "s" })?;
         let parts = [
             (self.returned, "answered"),
             (self.refused, "refused"),
