@@ -5,11 +5,13 @@ use super::verify::is_conditional;
 
 /// Length of a program after the kernel's conversion to eBPF, as `bpf_convert_filter` (`net/core/filter.c`) counts it
 /// without constant blinding. The kernel limits the sum over all stacked filters.
+#[inline]
 pub(super) fn ebpf_len(insns: &[Insn]) -> usize {
     let prologue = 3_usize;
     insns.iter().fold(prologue, |sum, &insn| sum.saturating_add(converted(insn)))
 }
 
+#[inline]
 fn converted(insn: Insn) -> usize {
     match insn.code {
         opcode::RET_K => 2,
@@ -31,6 +33,7 @@ fn converted(insn: Insn) -> usize {
     }
 }
 
+#[inline]
 const fn is_constant_test(code: u16) -> bool {
     matches!(code, opcode::JEQ_K | opcode::JGT_K | opcode::JGE_K | opcode::JSET_K)
 }

@@ -69,18 +69,21 @@ impl Program {
     }
 
     /// The instructions.
+    #[inline]
     pub fn as_insns(&self) -> &[Insn] {
         &self.insns
     }
 
     /// Number of instructions, 1 to 4096.
     #[allow(clippy::len_without_is_empty)] // A program is never empty.
+    #[inline]
     pub fn len(&self) -> usize {
         self.insns.len()
     }
 
     /// Number of instructions after the kernel's conversion to eBPF. The kernel accepts stacked filters as long as the
     /// sum of these, plus 4 for each older filter, is at most 32768.
+    #[inline]
     pub fn ebpf_len(&self) -> usize {
         convert::ebpf_len(&self.insns)
     }

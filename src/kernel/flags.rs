@@ -27,6 +27,7 @@ impl FilterFlag {
         [Self::Tsync, Self::Log, Self::SpecAllow, Self::NewListener, Self::TsyncEsrch, Self::WaitKillableRecv];
 
     /// The bit (`linux/seccomp.h`).
+    #[inline]
     pub const fn bit(self) -> u32 {
         match self {
             Self::Tsync => 1,
@@ -76,27 +77,32 @@ impl FilterFlags {
     pub const NONE: Self = Self { bits: 0 };
 
     /// This set with a flag put in or taken out.
+    #[inline]
     pub const fn with(self, flag: FilterFlag, on: bool) -> Self {
         let bits = if on { self.bits | flag.bit() } else { self.bits & !flag.bit() };
         Self { bits }
     }
 
     /// The flags as seccomp(2) takes them.
+    #[inline]
     pub const fn bits(self) -> u32 {
         self.bits
     }
 
     /// Whether a flag is in the set.
+    #[inline]
     pub const fn contains(self, flag: FilterFlag) -> bool {
         self.bits & flag.bit() != 0
     }
 
     /// Whether there is no flag.
+    #[inline]
     pub const fn is_empty(self) -> bool {
         self.bits == 0
     }
 
     /// The flags, by rising bit.
+    #[inline]
     pub fn iter(self) -> impl Iterator<Item = FilterFlag> {
         FilterFlag::ALL.into_iter().filter(move |&flag| self.contains(flag))
     }

@@ -150,6 +150,7 @@ impl Install {
     ///
     /// Actions that the kernel does not know kill the process (before Linux 4.14 only the thread); see
     /// [`Support::missing_action`](super::Support::missing_action).
+    #[inline]
     pub fn install(self, program: &Program) -> Result<Installed, InstallError> {
         if self.via_prctl && !self.flags.is_empty() {
             return Err(InstallError::FlagsNeedSeccomp { flags: self.flags });
@@ -218,6 +219,7 @@ impl Install {
         super::Listener::from_fd(fd).map_err(|_| InstallError::NoListener)
     }
 
+    #[inline]
     pub(super) fn explain(self, errno: i32, program: &Program) -> InstallError {
         match errno {
             libc::EACCES => InstallError::PermissionDenied,

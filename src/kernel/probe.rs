@@ -40,6 +40,7 @@ pub fn action_available(action: Action) -> bool {
 /// Whether the running kernel knows a flag of seccomp(2).
 ///
 /// Asks by installing "nothing" with the flag, which fails with EFAULT if the flag is known and with EINVAL if not.
+#[inline]
 pub fn flag_available(flag: FilterFlag) -> bool {
     // This one is valid only together with a listener.
     let with = if flag == FilterFlag::WaitKillableRecv { FilterFlag::NewListener.bit() } else { 0 };
@@ -126,6 +127,7 @@ impl Support {
 }
 
 /// Those of the flags that the kernel does not know.
+#[inline]
 pub(super) fn unknown_flags(flags: FilterFlags) -> FilterFlags {
     let unknown = flags.iter().filter(|&flag| !flag_available(flag));
     unknown.fold(FilterFlags::NONE, |set, flag| set.with(flag, true))

@@ -81,6 +81,7 @@ mod entry {
 /// What `SET_MODE_FILTER` answers when it does not fail: 0, the thread that TSYNC could not bring along, or with
 /// `NEW_LISTENER` a descriptor.
 #[allow(clippy::cast_possible_truncation)] // A thread id.
+#[inline]
 pub(super) fn seccomp_set_filter(insns: &[Insn], flags: u32) -> Answer<u32> {
     let program = fprog(insns)?;
     // SAFETY: `program` and the instructions that it points to live until the call is over; the kernel only reads them.
@@ -105,6 +106,7 @@ pub(super) fn seccomp_new_listener(insns: &[Insn], flags: u32) -> Answer<std::os
 }
 
 /// The way of kernels before 3.17.
+#[inline]
 pub(super) fn prctl_set_filter(insns: &[Insn]) -> Answer<()> {
     let program = fprog(insns)?;
     let mode = libc::SECCOMP_MODE_FILTER as usize;
@@ -126,6 +128,7 @@ pub(super) fn prctl_probe_filter() -> c_int {
 }
 
 /// Whether a flag is known, asked with a null pointer: EFAULT if it is, EINVAL if not.
+#[inline]
 pub(super) fn seccomp_probe_flags(flags: u32) -> c_int {
     // SAFETY: the kernel answers EFAULT to a null pointer.
     let answer = unsafe { seccomp(SET_MODE_FILTER, flags, 0) };
@@ -138,6 +141,7 @@ pub(super) fn seccomp_action_avail(action: u32) -> Answer<()> {
     unsafe { seccomp(GET_ACTION_AVAIL, 0, &raw const action as usize) }.map(drop)
 }
 
+#[inline]
 pub(super) fn set_no_new_privs() -> Answer<()> {
     // SAFETY: plain numbers.
     unsafe { prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0) }.map(drop)
@@ -199,6 +203,7 @@ pub(super) fn exit_group(status: c_int) -> Answer<()> {
 
 /// # Safety
 /// `pointer` must suit the operation.
+#[inline]
 unsafe fn seccomp(operation: c_uint, flags: u32, pointer: usize) -> Answer<usize> {
     // SAFETY: the caller vouches for the pointer.
     unsafe { call(libc::SYS_seccomp, [operation as usize, flags as usize, pointer, 0, 0, 0]) }
@@ -207,12 +212,14 @@ unsafe fn seccomp(operation: c_uint, flags: u32, pointer: usize) -> Answer<usize
 /// # Safety
 /// The arguments must suit the option; none of those used here takes more than two.
 #[allow(clippy::cast_sign_loss)] // The options are small positive numbers.
+#[inline]
 unsafe fn prctl(option: c_int, a: usize, b: usize) -> Answer<usize> {
     // SAFETY: the caller vouches for the arguments.
     unsafe { call(libc::SYS_prctl, [option as usize, a, b, 0, 0, 0]) }
 }
 
 /// The kernel's view of a program. `struct sock_filter` of `libc` has the layout that `Insn` asserts.
+#[inline]
 fn fprog(insns: &[Insn]) -> Answer<libc::sock_fprog> {
     // A `Program` has at most 4096 instructions; the kernel would answer the same to more.
     let len = u16::try_from(insns.len()).map_err(|_| libc::EINVAL)?;
