@@ -93,7 +93,7 @@ fn an_argument_that_is_not_the_same_on_all_abis_is_no_condition() {
 #[test]
 fn every_abi_is_in_the_profile() {
     let seen = recording(&[
-        native("read", [0; 6]),
+        call(Arch::X86_64, "read", [0; 6]),
         call(Arch::X86, "socketcall", [1, 0, 0, 0, 0, 0]),
         call(Arch::X32, "close", [0; 6]),
     ]);
