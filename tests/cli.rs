@@ -357,3 +357,53 @@ fn every_subcommand_has_help_with_examples() {
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
 }
+
+/// What a path leads to may come through a pipe, which can be read once.
+#[cfg(target_os = "linux")]
+#[test]
+fn profiles_come_through_pipes() {
+    let scratch = Scratch::new("pipes");
+    files(&scratch);
+    let commands: [&[&str]; 5] = [
+        &["explain", "/dev/stdin", "read"],
+        &["show", "/dev/stdin"],
+        &["simulate", "/dev/stdin", "read"],
+        &["check", "/dev/stdin"],
+        &["diff", "/dev/stdin", "tiny.json"],
+    ];
+    for words in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let text = fs::read(scratch.0.join("tiny.json")).unwrap();
+        let feed = std::thread::spawn(move || std::io::Write::write_all(&mut { writer }, &text));
+        let piped = scratch.callsieve(words, reader.into());
+        feed.join().unwrap().unwrap();
+        let words: Vec<_> = words.iter().map(|&word| if word == "/dev/stdin" { "tiny.json" } else { word }).collect();
+        let read = scratch.callsieve(&words, Stdio::null());
+        let shown = |output: &Output| String::from_utf8_lossy(&output.stdout).replace("/dev/stdin", "tiny.json");
+        assert_eq!((shown(&piped), piped.status), (shown(&read), read.status), "{words:?}");
+    }
+}
+
+/// Every command looks at the filter that `compile` writes, also where the file says how often calls are made.
+#[test]
+fn frequencies_of_a_file_count_everywhere() {
+    let scratch = Scratch::new("frequencies");
+    let names: Vec<_> = Arch::X86_64.syscalls().map(|(_, name)| name).step_by(2).collect();
+    let allowed = names.join(": 1\n");
+    fs::write(scratch.0.join("often.frequency"), "timer_create: 100000000\n").unwrap();
+    assert!(names.contains(&"timer_create"));
+    fs::write(scratch.0.join("app.policy"), format!("@frequency ./often.frequency\n{allowed}: 1\n")).unwrap();
+    let run = |words: &[&str]| {
+        let words: Vec<_> = words.iter().copied().chain(["--from", "minijail", "--arch", "x86_64"]).collect();
+        let output = scratch.callsieve(&words, Stdio::null());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(run(&["compile", "app.policy", "-o", "app.bpf"]), "");
+    let path = |words: &[&str]| {
+        let text = run(&[&["simulate", "--json"], words, &["timer_create"]].concat());
+        let run: serde_json::Value = serde_json::from_str(&text).unwrap();
+        run["path"].to_string()
+    };
+    assert!(path(&["app.policy"]) == path(&["app.bpf"]), "another filter is looked at than was written");
+    assert!(path(&["app.policy"]) != path(&["app.policy", "--weights", "mix"]), "frequencies make no difference");
+}

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{kernel_has_filters, skip};
+use common::nurse_is_ready;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -69,25 +69,6 @@ const SYSTEM: &str = r#"
     bind = ["tcp:127.0.0.1:*", "tcp:[::1]:*", "udp:*:*", "unix:WORK", "unix:@*"]
 "#;
 
-/// Whether Landlock and some programs are there; if not, the test is skipped.
-fn ready(test: &str, programs: &[&str]) -> bool {
-    if !kernel_has_filters(test) {
-        return false;
-    }
-    let nurse = callsieve::nurse::Nurse::new(&callsieve::nurse::Acl::new());
-    if let Err(error) = nurse.and_then(|nurse| nurse.check_exec()) {
-        skip(test, &error.to_string());
-        return false;
-    }
-    for program in programs {
-        if !Path::new("/usr/bin").join(program).exists() {
-            skip(test, &format!("/usr/bin/{program} is not installed"));
-            return false;
-        }
-    }
-    true
-}
-
 #[track_caller]
 fn succeeds(output: &Output) -> String {
     assert!(output.status.success(), "{}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr));
@@ -97,7 +78,7 @@ fn succeeds(output: &Output) -> String {
 /// Every call gives what it gives without a nurse.
 #[test]
 fn calls_are_as_without_a_nurse() {
-    if !ready("calls_are_as_without_a_nurse", &["python3"]) {
+    if !nurse_is_ready("calls_are_as_without_a_nurse", &["python3"]) {
         return;
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nurse/calls.py");
@@ -120,7 +101,7 @@ fn calls_are_as_without_a_nurse() {
 
 #[test]
 fn real_programs() {
-    if !ready("real_programs", &["python3", "bash", "git", "gcc"]) {
+    if !nurse_is_ready("real_programs", &["python3", "bash", "git", "gcc"]) {
         return;
     }
     let scratch = Scratch::new("programs");
@@ -160,7 +141,7 @@ echo one > file; git add file; git commit -qm first; echo two >> file; git statu
 
 #[test]
 fn what_is_not_granted() {
-    if !ready("what_is_not_granted", &[]) {
+    if !nurse_is_ready("what_is_not_granted", &[]) {
         return;
     }
     let scratch = Scratch::new("denied");
@@ -187,7 +168,7 @@ fn what_is_not_granted() {
 
 #[test]
 fn addresses() {
-    if !ready("addresses", &["python3"]) {
+    if !nurse_is_ready("addresses", &["python3"]) {
         return;
     }
     let scratch = Scratch::new("addresses");
@@ -223,7 +204,7 @@ told(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))"
 
 #[test]
 fn learning() {
-    if !ready("learning", &["python3"]) {
+    if !nurse_is_ready("learning", &["python3"]) {
         return;
     }
     let scratch = Scratch::new("learning");
@@ -248,7 +229,7 @@ fn learning() {
 /// An ACL that changes counts from then on; a broken one does not.
 #[test]
 fn reload() {
-    if !ready("reload", &[]) {
+    if !nurse_is_ready("reload", &[]) {
         return;
     }
     let scratch = Scratch::new("reload");
@@ -285,7 +266,7 @@ fn reload() {
 
 #[test]
 fn what_cannot_be_run() {
-    if !ready("what_cannot_be_run", &[]) {
+    if !nurse_is_ready("what_cannot_be_run", &[]) {
         return;
     }
     let scratch = Scratch::new("wrong");
@@ -330,7 +311,7 @@ fn what_cannot_be_run() {
 /// A thing never comes to more rights by another name, and denials are stronger, also for what Landlock enforces.
 #[test]
 fn rights_that_would_be_gained() {
-    if !ready("rights_that_would_be_gained", &["python3"]) {
+    if !nurse_is_ready("rights_that_would_be_gained", &["python3"]) {
         return;
     }
     let scratch = Scratch::new("gains");
@@ -377,7 +358,7 @@ told(lambda: os.execv('/bin/id', ['id']))";
 /// What an older kernel lacks is said, and nothing is started.
 #[test]
 fn what_the_kernel_lacks() {
-    if !ready("what_the_kernel_lacks", &[]) {
+    if !nurse_is_ready("what_the_kernel_lacks", &[]) {
         return;
     }
     let scratch = Scratch::new("lacks");

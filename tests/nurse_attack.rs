@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::{kernel_has_filters, skip};
+use common::nurse_is_ready;
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -65,25 +65,6 @@ const ACL: &str = r#"
     bind = ["unix:HERE/work"]
 "#;
 
-/// Whether everything is there that the tests need.
-fn ready(test: &str, programs: &[&str]) -> bool {
-    if !kernel_has_filters(test) {
-        return false;
-    }
-    let nurse = callsieve::nurse::Nurse::new(&callsieve::nurse::Acl::new());
-    if let Err(error) = nurse.and_then(|nurse| nurse.check_exec()) {
-        skip(test, &error.to_string());
-        return false;
-    }
-    for program in programs {
-        if !PathBuf::from("/usr/bin").join(program).exists() {
-            skip(test, &format!("/usr/bin/{program} is not installed"));
-            return false;
-        }
-    }
-    true
-}
-
 fn compile(source: &str, to: &str) {
     let output = Command::new("/usr/bin/gcc").args(["-O1", "-pthread", "-w", "-o", to, source]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -117,7 +98,7 @@ fn wait_watching(mut child: Child, pause: Duration) -> (std::process::Output, Ve
 
 #[test]
 fn nothing_is_reached() {
-    if !ready("nothing_is_reached", &["gcc"]) {
+    if !nurse_is_ready("nothing_is_reached", &["gcc"]) {
         return;
     }
     let opens: u64 = std::env::var("CALLSIEVE_ATTACKS").ok().map_or(4000, |number| number.parse().unwrap());
@@ -151,7 +132,7 @@ fn nothing_is_reached() {
 /// Whenever the supervisor is killed, its targets come to their end and have read nothing.
 #[test]
 fn a_dead_supervisor_leaves_targets_closed() {
-    if !ready("a_dead_supervisor_leaves_targets_closed", &["python3"]) {
+    if !nurse_is_ready("a_dead_supervisor_leaves_targets_closed", &["python3"]) {
         return;
     }
     let scratch = Scratch::new("supervisor");
@@ -192,7 +173,7 @@ except OSError as error:
 /// Targets that are killed are no trouble for the supervisor or for other targets.
 #[test]
 fn dead_targets_leave_the_supervisor_running() {
-    if !ready("dead_targets_leave_the_supervisor_running", &["python3"]) {
+    if !nurse_is_ready("dead_targets_leave_the_supervisor_running", &["python3"]) {
         return;
     }
     let scratch = Scratch::new("targets");

@@ -1,9 +1,10 @@
 //! Names of argument values that rules are often about.
 //!
 //! Values are those of the kernel's exported headers: `linux/socket.h` and `bits/socket.h` (AF), `linux/net.h` (SOCK),
-//! `linux/sched.h` (CLONE), `asm-generic/mman-common.h` (PROT, MAP, MADV), `asm-generic/fcntl.h` (O, F, AT), `asm-generic/signal.h` (SIG), `linux/in.h` (IPPROTO),
-//! `asm-generic/ioctls.h` (TIOC, FIO), `linux/prctl.h` (PR), `linux/personality.h` (PER, ADDR), `linux/futex.h` (FUTEX),
-//! `linux/keyctl.h`, `linux/seccomp.h`. A test compares them with the C library's of the machine.
+//! `linux/sched.h` (CLONE), `asm-generic/mman-common.h` (PROT, MAP, MADV), `asm-generic/fcntl.h` (O, F, AT),
+//! `asm-generic/signal.h` (SIG), `linux/in.h` (IPPROTO), `asm-generic/ioctls.h` (TIOC, FIO), `linux/prctl.h` (PR),
+//! `linux/personality.h` (PER, ADDR), `linux/futex.h` (FUTEX), `linux/keyctl.h`, `linux/seccomp.h`. A test compares them
+//! with the C library's of the machine.
 
 use super::Arch;
 
@@ -254,7 +255,8 @@ const ROWS: &[Row] = &[
 pub enum ConstantError {
     /// The name is not in the table.
     #[error(
-        "unknown name; known are common ones of AF_, SOCK_, IPPROTO_, CLONE_, PROT_, MAP_, MADV_, O_, F_, TIOC, FIO, PR_, PER_, SIG and FUTEX_"
+        "unknown name; known are common ones of AF_, SOCK_, IPPROTO_, CLONE_, PROT_, MAP_, MADV_, O_, F_, TIOC, FIO, PR_, \
+         PER_, SIG and FUTEX_"
     )]
     Unknown,
     /// The value differs from one ABI to another, and that of this ABI is not in the table.

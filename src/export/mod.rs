@@ -23,7 +23,7 @@ use crate::arch::Arch;
 use crate::bpf::Action;
 use crate::check::{Judge, Region, Regions, Subject, Word};
 use crate::policy::{Policy, Semantics, Span, Target};
-use crate::profile::{Arg, Call, Dialect, Format, ListedArch, Op, Profile, Rule, When};
+use crate::profile::{Arg, Call, Dialect, Format, ListedArch, Op, Profile, Rule};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -123,14 +123,8 @@ impl<'a> Export<'a> {
             }
         }
         let options = &self.policy.install_options;
-        let rule = |(at, ((action, args), calls)): (usize, (Entry, Vec<Call>))| Rule {
-            calls,
-            action: action.into(),
-            args,
-            comment: None,
-            includes: When::default(),
-            excludes: When::default(),
-            path: format!("$.syscalls[{at}]"),
+        let rule = |(at, ((action, args), calls)): (usize, (Entry, Vec<Call>))| {
+            Rule::new(calls, action, args, format!("$.syscalls[{at}]"))
         };
         let mut profile = Profile::new(self.default);
         profile.dialect = Dialect::Oci;

@@ -7,7 +7,7 @@ use crate::bpf::Action;
 use crate::profile::json::report::Report;
 use crate::profile::json::value::quote;
 use crate::profile::limits::{MAX_BYTES, MAX_TESTS};
-use crate::profile::{ActionSpec, Arg, Call, Code, Dialect, Foreign, ListedArch, Profile, ProfileError, Rule, When};
+use crate::profile::{ActionSpec, Arg, Call, Code, Dialect, Foreign, ListedArch, Profile, ProfileError, Rule};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -239,15 +239,7 @@ pub(super) fn profile(default: Action, arches: &[Arch], foreign: Foreign, rules:
 
 /// A rule that was written at a place.
 pub(super) fn rule(calls: Vec<Call>, action: impl Into<ActionSpec>, args: Vec<Arg>, place: &Place) -> Rule {
-    Rule {
-        calls,
-        action: action.into(),
-        args,
-        comment: None,
-        includes: When::default(),
-        excludes: When::default(),
-        path: place.to_string(),
-    }
+    Rule::new(calls, action, args, place.to_string())
 }
 
 #[cfg(test)]

@@ -68,6 +68,26 @@ pub struct Rule {
     pub(crate) path: String,
 }
 
+impl Rule {
+    /// A rule that always counts, without a comment.
+    pub(crate) fn new(
+        calls: Vec<Call>,
+        action: impl Into<ActionSpec>,
+        args: Vec<Arg>,
+        path: impl Into<String>,
+    ) -> Self {
+        Self {
+            calls,
+            action: action.into(),
+            args,
+            comment: None,
+            includes: When::default(),
+            excludes: When::default(),
+            path: path.into(),
+        }
+    }
+}
+
 /// A system call in a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]

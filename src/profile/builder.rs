@@ -1,8 +1,6 @@
 //! Profiles in Rust code.
 
-use super::{
-    ActionSpec, Arg, Call, Diagnostics, Dialect, Flag, IntoConditions, ListedArch, Op, Profile, Rule, When, Width,
-};
+use super::{ActionSpec, Arg, Call, Diagnostics, Dialect, Flag, IntoConditions, ListedArch, Op, Profile, Rule, Width};
 use crate::arch::{Arch, Syscall};
 use crate::bpf::Action;
 use alloc::borrow::ToOwned;
@@ -70,15 +68,8 @@ impl Profile {
     /// Adds a rule for each of the lists of conditions.
     pub(crate) fn add_rule(&mut self, action: &ActionSpec, calls: &[Call], alternatives: Vec<Vec<Arg>>) {
         let path = format!("rule {}", self.next_number());
-        self.rules.extend(alternatives.into_iter().map(|args| Rule {
-            calls: calls.to_vec(),
-            action: action.clone(),
-            args,
-            comment: None,
-            includes: When::default(),
-            excludes: When::default(),
-            path: path.clone(),
-        }));
+        let rule = |args| Rule::new(calls.to_vec(), action.clone(), args, path.as_str());
+        self.rules.extend(alternatives.into_iter().map(rule));
     }
 
     /// One more than the number of the last rule, which may have become several.

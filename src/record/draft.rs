@@ -8,7 +8,7 @@ use super::{Arguments, RecordError};
 use crate::arch::Arch;
 use crate::bpf::{Action, SyscallData};
 use crate::policy::{ArgWidth, Policy, Target, UnlistedX32};
-use crate::profile::{Arg, Call, Dialect, ListedArch, Op, Profile, Rule, SubArches, When, Width};
+use crate::profile::{Arg, Call, Dialect, ListedArch, Op, Profile, Rule, SubArches, Width};
 use crate::supervise::NEVER_NOTIFIED;
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -353,15 +353,8 @@ fn append(profile: &mut Profile, names: Vec<&str>, args: Vec<Arg>) {
         Dialect::Builder | Dialect::Imported => format!("rule {}", profile.rules.len().saturating_add(1)),
         Dialect::Oci | Dialect::Docker => format!("$.syscalls[{}]", profile.rules.len()),
     };
-    profile.rules.push(Rule {
-        calls: names.into_iter().map(|name| Call::Name(name.to_owned())).collect(),
-        action: Action::Allow.into(),
-        args,
-        comment: None,
-        includes: When::default(),
-        excludes: When::default(),
-        path,
-    });
+    let calls = names.into_iter().map(|name| Call::Name(name.to_owned())).collect();
+    profile.rules.push(Rule::new(calls, Action::Allow, args, path));
 }
 
 fn names(wanted: &[Wanted], name: &str) -> bool {

@@ -245,7 +245,9 @@ impl Recording {
                 seen.value(*values, *count);
             }
         }
-        self.notes.extend(other.notes.iter().cloned());
+        for note in &other.notes {
+            self.note(note.clone());
+        }
         self.interrupted = self.interrupted.saturating_add(other.interrupted);
     }
 

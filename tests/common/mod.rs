@@ -213,3 +213,23 @@ pub fn shared_numbers<const N: usize>() -> Shared<[Number; N]> {
     // Zero is a value of an atomic number.
     unsafe { Shared::new() }
 }
+
+/// Whether Landlock and some programs are there; if not, the test is skipped.
+#[cfg(feature = "nurse")]
+pub fn nurse_is_ready(test: &str, programs: &[&str]) -> bool {
+    if !kernel_has_filters(test) {
+        return false;
+    }
+    let nurse = callsieve::nurse::Nurse::new(&callsieve::nurse::Acl::new());
+    if let Err(error) = nurse.and_then(|nurse| nurse.check_exec()) {
+        skip(test, &error.to_string());
+        return false;
+    }
+    for program in programs {
+        if !std::path::Path::new("/usr/bin").join(program).exists() {
+            skip(test, &format!("/usr/bin/{program} is not installed"));
+            return false;
+        }
+    }
+    true
+}

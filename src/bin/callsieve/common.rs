@@ -7,47 +7,55 @@ use callsieve::arch::{Arch, KernelVersion};
 use callsieve::import::{Imported, Importer, Language};
 use callsieve::policy::{ArgWidth, Capabilities, Policy, ResolveError, Semantics, Target, Unlisted, UnlistedX32};
 use callsieve::profile::{Diagnostic, Format, Profile, ProfileError, Severity};
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use std::sync::LazyLock;
 
 /// What PROFILE may be, for messages.
 pub const PROFILE_IS: &str = "a profile is a JSON file, - for standard input, or container-default";
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+/// How a profile is written.
+#[derive(Clone, Copy, Debug, Default)]
 pub enum Dialect {
-    /// By the keys that occur
     #[default]
     Auto,
-    /// The linux.seccomp object of the OCI runtime specification
     Oci,
-    /// The superset that Docker and Podman read
     Docker,
-    /// The JSON of the Rust crate seccompiler: a filter for each thread
-    Seccompiler,
-    /// The JSON of Firecracker
-    Firecracker,
-    /// A .policy file of minijail
-    Minijail,
-    /// A policy of kafel, as nsjail takes it
-    Kafel,
-    /// A unit of systemd with SystemCallFilter=, or what systemctl cat UNIT prints
-    Systemd,
-    /// A SeccompProfile object of the security profiles operator, in YAML or JSON
-    Operator,
+    /// The language of another program.
+    Of(Language),
 }
 
-impl Dialect {
-    /// The language of another program.
-    fn language(self) -> Option<Language> {
-        match self {
-            Self::Auto | Self::Oci | Self::Docker => None,
-            Self::Seccompiler => Some(Language::Seccompiler),
-            Self::Firecracker => Some(Language::Firecracker),
-            Self::Minijail => Some(Language::Minijail),
-            Self::Kafel => Some(Language::Kafel),
-            Self::Systemd => Some(Language::Systemd),
-            Self::Operator => Some(Language::Operator),
-        }
+impl ValueEnum for Dialect {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: LazyLock<Vec<Dialect>> = LazyLock::new(|| {
+            let own = [Dialect::Auto, Dialect::Oci, Dialect::Docker];
+            own.into_iter().chain(Language::ALL.iter().copied().map(Dialect::Of)).collect()
+        });
+        &ALL
     }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Auto => PossibleValue::new("auto").help("By the keys that occur"),
+            Self::Oci => PossibleValue::new("oci").help("The linux.seccomp object of the OCI runtime specification"),
+            Self::Docker => PossibleValue::new("docker").help("The superset that Docker and Podman read"),
+            Self::Of(language) => language_word(*language),
+        })
+    }
+}
+
+/// A language of another program as a word of the command line.
+pub fn language_word(language: Language) -> PossibleValue {
+    let help = match language {
+        Language::Seccompiler => "The JSON of the Rust crate seccompiler: a filter for each thread",
+        Language::Firecracker => "The JSON of Firecracker",
+        Language::Minijail => "A .policy file of minijail",
+        Language::Kafel => "A policy of kafel, as nsjail takes it",
+        Language::Systemd => "A unit of systemd with SystemCallFilter=, or what systemctl cat UNIT prints",
+        Language::Operator => "A SeccompProfile object of the security profiles operator, in YAML or JSON",
+        _ => "",
+    };
+    PossibleValue::new(language.name()).help(help)
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -177,7 +185,7 @@ impl TargetOptions {
                 input.name
             ))));
         }
-        if let Some(language) = self.from.language() {
+        if let Dialect::Of(language) = self.from {
             return self.of_thread(&input.name, self.import(language, input)?);
         }
         let format = match self.from {

@@ -1,44 +1,40 @@
 //! `callsieve convert`: a profile in the language of another program.
 
+use crate::common::language_word;
 use crate::file;
 use crate::filter::FilterOptions;
 use crate::outcome::{Done, Failure, Outcome};
 use callsieve::export::ExportError;
 use callsieve::import::Language;
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use std::sync::LazyLock;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug)]
 enum Format {
-    /// A profile in the OCI dialect, for every container runtime; Docker and Podman read it too
     Oci,
-    /// The JSON of the Rust crate seccompiler
-    Seccompiler,
-    /// The JSON of Firecracker
-    Firecracker,
-    /// A .policy file for minijail's compile_seccomp_policy.py
-    Minijail,
-    /// A policy of kafel, for nsjail
-    Kafel,
-    /// Lines for a unit of systemd
-    Systemd,
-    /// A SeccompProfile object of the security profiles operator
-    Operator,
-    /// A raw filter: an array of struct sock_filter in the byte order of its target
+    /// The language of another program.
+    Of(Language),
     Bpf,
 }
 
-impl Format {
-    /// The language of another program.
-    fn language(self) -> Option<Language> {
-        match self {
-            Self::Oci | Self::Bpf => None,
-            Self::Seccompiler => Some(Language::Seccompiler),
-            Self::Firecracker => Some(Language::Firecracker),
-            Self::Minijail => Some(Language::Minijail),
-            Self::Kafel => Some(Language::Kafel),
-            Self::Systemd => Some(Language::Systemd),
-            Self::Operator => Some(Language::Operator),
-        }
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: LazyLock<Vec<Format>> = LazyLock::new(|| {
+            let others = Language::ALL.iter().copied().map(Format::Of);
+            std::iter::once(Format::Oci).chain(others).chain([Format::Bpf]).collect()
+        });
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Oci => PossibleValue::new("oci")
+                .help("A profile in the OCI dialect, for every container runtime; Docker and Podman read it too"),
+            Self::Of(language) => language_word(*language),
+            Self::Bpf => PossibleValue::new("bpf")
+                .help("A raw filter: an array of struct sock_filter in the byte order of its target"),
+        })
     }
 }
 
@@ -78,13 +74,13 @@ pub fn execute(options: &Options) -> Outcome {
     let said = |result: Result<String, ExportError>| {
         result.map(String::into_bytes).map_err(|error| Failure::new(format!("{}: {error}", source.name)))
     };
-    let output = match (options.to, options.to.language()) {
-        (_, Some(language)) => said(policy.to_language(language))?,
-        (Format::Bpf, None) => {
+    let output = match options.to {
+        Format::Of(language) => said(policy.to_language(language))?,
+        Format::Bpf => {
             file::not_for_a_terminal(options.output.as_deref())?;
             options.filter.compile_source(&source, &policy)?.to_bytes()
         }
-        (_, None) => said(policy.to_oci_json())?,
+        Format::Oci => said(policy.to_oci_json())?,
     };
     let Some(path) = options.output.as_deref().filter(|&path| path != "-") else {
         return Ok(Done { output, status: 0 });

@@ -8,6 +8,7 @@ use crate::outcome::{Done, Failure, Outcome, count, wrap};
 #[cfg(target_os = "linux")]
 use crate::process::Process;
 use crate::simulate::{called, number, register};
+use crate::subject::Found;
 use crate::values;
 use callsieve::arch::Arch;
 use callsieve::bpf::Action;
@@ -124,7 +125,10 @@ impl Options {
         if profile == "-" && self.audit.as_deref() == Some("-") {
             return Err(Failure::new("PROFILE and --audit are both -; only one of them can come on standard input"));
         }
-        let Some(opened) = self.target.open_filters(profile)? else { return self.by_profile(profile, None) };
+        let opened = match self.target.find(profile)? {
+            Found::Profile(source) => return self.by_profile(&source, None),
+            Found::Filters(opened) => opened,
+        };
         let question = match &self.audit {
             Some(line) => self.question_of(line)?,
             None => self.question(opened.arches.first().copied())?,
@@ -133,8 +137,7 @@ impl Options {
     }
 
     /// Explains a call by a profile: the one asked about, or a given one.
-    fn by_profile(&self, profile: &str, given: Option<Question>) -> Result<Answer, Failure> {
-        let source: Source = self.target.read(profile)?;
+    fn by_profile(&self, source: &Source, given: Option<Question>) -> Result<Answer, Failure> {
         let explainer = Explainer::new(&source.profile, &self.target.target()?);
         let explainer = explainer.map_err(|error| Failure::new(format!("{}: {error}", source.name)))?;
         mention_warnings(&source.name, explainer.policy());
@@ -177,7 +180,7 @@ impl Options {
         };
         let by_filters = filters::explain(&self.target.process(&process)?, &question)?;
         let Some(profile) = &self.profile else { return Ok(by_filters) };
-        let by_profile = self.by_profile(profile, Some(question))?;
+        let by_profile = self.by_profile(&self.target.read(profile)?, Some(question))?;
         Ok(Answer {
             text: format!("{}\nby the profile:\n{}", by_filters.text, by_profile.text),
             json: json!({ "filters": by_filters.json, "profile": by_profile.json }),

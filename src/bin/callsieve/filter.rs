@@ -59,26 +59,26 @@ impl FilterOptions {
         }
     }
 
-    /// Compiles what a profile means, with the frequencies of its file unless --weights says something else.
+    /// Compiles what a profile means, with the frequencies of its file.
     pub fn compile_source(&self, source: &Source, policy: &Policy) -> Result<Filter, Failure> {
-        let mut compiler = self.compiler();
-        if self.weights.is_none() && !source.frequencies.is_empty() {
-            compiler = compiler.weights(Weights::mix().frequencies(source.frequencies.iter().cloned()));
-        }
-        compiler.compile(policy).map_err(|error| Failure::new(format!("{}: {error}", source.name)))
+        self.compile(&source.name, &source.frequencies, policy)
     }
 
-    /// Compiles a policy; the name is for messages.
-    pub fn compile(&self, name: &str, policy: &Policy) -> Result<Filter, Failure> {
-        self.compiler().compile(policy).map_err(|error| Failure::new(format!("{name}: {error}")))
+    /// Compiles a policy, with frequencies if there are any and --weights says nothing else. The name is for messages.
+    pub fn compile(&self, name: &str, frequencies: &[(String, u64)], policy: &Policy) -> Result<Filter, Failure> {
+        let mut compiler = self.compiler();
+        if self.weights.is_none() && !frequencies.is_empty() {
+            compiler = compiler.weights(Weights::mix().frequencies(frequencies.iter().cloned()));
+        }
+        compiler.compile(policy).map_err(|error| Failure::new(format!("{name}: {error}")))
     }
 
     /// Reads a profile and compiles it, or reads a raw filter.
     pub fn load(&self, path: &str) -> Result<Subject, Failure> {
-        let Opened { name, arches, endian, what } = self.target.open(path)?;
+        let Opened { name, arches, endian, what, frequencies } = self.target.open(path)?;
         match what {
             What::Policy(policy) => {
-                let program = self.compile(&name, &policy)?.into_program();
+                let program = self.compile(&name, &frequencies, &policy)?.into_program();
                 Ok(Subject { name, program, arches, endian, policy: Some(*policy) })
             }
             What::Program(program) => Ok(Subject { name, program, arches, endian, policy: None }),

@@ -114,7 +114,7 @@ fn write(options: &Options, merged: &Policy) -> Result<(Vec<u8>, serde_json::Val
         }
         Format::Policy => format!("{merged}\n").into_bytes(),
         Format::Bpf | Format::Text => {
-            let filter = options.filter.compile(&name, merged)?;
+            let filter = options.filter.compile(&name, &[], merged)?;
             figures["report"] = stats::to_json(filter.report());
             if options.format == Format::Bpf {
                 file::not_for_a_terminal(options.output.as_deref())?;

@@ -24,6 +24,15 @@ pub struct Opened {
     pub arches: Vec<Arch>,
     pub endian: Endian,
     pub what: What,
+    /// How often calls are made, if the file of a profile says so.
+    pub frequencies: Vec<(String, u64)>,
+}
+
+/// What stands where a profile, a filter or a process may.
+#[derive(Debug)]
+pub enum Found {
+    Profile(Source),
+    Filters(Opened),
 }
 
 #[derive(Debug)]
@@ -46,38 +55,31 @@ impl Opened {
 }
 
 impl TargetOptions {
-    /// Opens a profile, or a raw filter.
+    /// Opens a profile, a raw filter, or a process.
     pub fn open(&self, path: &str) -> Result<Opened, Failure> {
+        match self.find(path)? {
+            Found::Profile(source) => self.resolved(source),
+            Found::Filters(opened) => Ok(opened),
+        }
+    }
+
+    /// The same, but a profile is left as it was written. What is there is read once: it may be a pipe.
+    pub fn find(&self, path: &str) -> Result<Found, Failure> {
         if path == CONTAINER_DEFAULT {
-            return self.resolved(&self.read(path)?);
+            return Ok(Found::Profile(self.read(path)?));
         }
         #[cfg(target_os = "linux")]
         if let Some(process) = Process::named(path)? {
-            return self.process(&process);
+            return self.process(&process).map(Found::Filters);
         }
         let input = Input::read(path, EITHER_IS)?;
         if input.bytes.is_empty() {
             return Err(Failure::new(format!("{} is empty; {EITHER_IS}", input.name)));
         }
         if input.is_program() {
-            return self.raw(input);
+            return self.raw(input).map(Found::Filters);
         }
-        self.resolved(&self.parse(&input)?)
-    }
-
-    /// Opens what is no profile: a raw filter, or a process. `None` for anything else, which is left to be read.
-    pub fn open_filters(&self, path: &str) -> Result<Option<Opened>, Failure> {
-        #[cfg(target_os = "linux")]
-        if let Some(process) = Process::named(path)? {
-            return self.process(&process).map(Some);
-        }
-        if path == CONTAINER_DEFAULT || path == "-" || std::path::Path::new(path).is_dir() {
-            return Ok(None);
-        }
-        match Input::read(path, EITHER_IS) {
-            Ok(input) if !input.bytes.is_empty() && input.is_program() => self.raw(input).map(Some),
-            _ => Ok(None),
-        }
+        Ok(Found::Profile(self.parse(&input)?))
     }
 
     #[cfg(target_os = "linux")]
@@ -87,13 +89,15 @@ impl TargetOptions {
             arches => arches.to_vec(),
         };
         let what = What::Stack(process.programs());
-        Ok(Opened { name: process.name.clone(), arches, endian: Endian::NATIVE, what })
+        let (name, frequencies) = (process.name.clone(), Vec::new());
+        Ok(Opened { name, arches, endian: Endian::NATIVE, what, frequencies })
     }
 
-    fn resolved(&self, source: &Source) -> Result<Opened, Failure> {
-        let policy = self.policy_of(source)?;
+    fn resolved(&self, source: Source) -> Result<Opened, Failure> {
+        let policy = self.policy_of(&source)?;
         let (arches, endian) = (policy.arches().collect(), policy.endian());
-        Ok(Opened { name: source.name.clone(), arches, endian, what: What::Policy(Box::new(policy)) })
+        let Source { name, frequencies, .. } = source;
+        Ok(Opened { name, arches, endian, what: What::Policy(Box::new(policy)), frequencies })
     }
 
     fn raw(&self, input: Input) -> Result<Opened, Failure> {
@@ -104,7 +108,7 @@ impl TargetOptions {
         let endian = arches.first().map_or(Endian::NATIVE, |arch| arch.endian());
         let program = program(&input, endian)?;
         mention_arch(&input.name, &program, &arches);
-        Ok(Opened { name: input.name, arches, endian, what: What::Program(program) })
+        Ok(Opened { name: input.name, arches, endian, what: What::Program(program), frequencies: Vec::new() })
     }
 }
 
