@@ -17,6 +17,10 @@ use alloc::vec::Vec;
 
 /// More boxes are no picture.
 const MOST_BOXES: usize = 500;
+/// The most ranges into which a test of bits may break one range of a word: beyond, the bits are easier to read.
+const MOST_PIECES: usize = 8;
+/// The same for numbers of calls, which are shown by their names: as many as a compiler tells apart by bits.
+const MOST_NUMBERS: usize = 64;
 /// More ranges are not looked at while one is made.
 const MOST_RANGES: usize = 4_000_000;
 
@@ -163,7 +167,7 @@ impl Builder<'_> {
             .map(|skip| self.exit(Place { pc: at.pc.saturating_add(1).saturating_add(usize::from(skip)), ..at }));
         let test = match at.word.filter(|_| against_constant(insn)) {
             None => Test::Other(self.listing.instruction(at.pc).unwrap_or_default(), sides),
-            Some(word) => match split(insn, &Ranges::up_to(word.mask)) {
+            Some(word) => match split(insn, word, &Ranges::up_to(word.mask)) {
                 None => Test::Bits(word, insn.k, sides),
                 Some(_) => Test::Word(word, self.switch(at, word)?),
             },
@@ -189,7 +193,7 @@ impl Builder<'_> {
             match self.insn(pc) {
                 Some(insn)
                     if against_constant(insn)
-                        && let Some([no, yes]) = split(insn, &values) =>
+                        && let Some([no, yes]) = split(insn, word, &values) =>
                 {
                     goes_on(usize::from(insn.jt), yes);
                     goes_on(usize::from(insn.jf), no);
@@ -229,7 +233,7 @@ impl Builder<'_> {
 }
 
 /// Those for which a test fails, and those for which it holds; `None` if these are too many pieces.
-fn split(insn: Insn, values: &Ranges) -> Option<[Ranges; 2]> {
+fn split(insn: Insn, word: Word, values: &Ranges) -> Option<[Ranges; 2]> {
     Some(match insn.code {
         opcode::JEQ_K => {
             let [equal, others] = values.split_equal(insn.k);
@@ -241,7 +245,8 @@ fn split(insn: Insn, values: &Ranges) -> Option<[Ranges; 2]> {
             None => [values.clone(), Ranges::default()],
         },
         _ => {
-            let [with, without] = values.split_bits(insn.k)?;
+            let most = if word.offset == SyscallData::NR { MOST_NUMBERS } else { MOST_PIECES };
+            let [with, without] = values.split_bits(insn.k, most)?;
             [without, with]
         }
     })

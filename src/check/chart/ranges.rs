@@ -6,9 +6,6 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ranges(Vec<(u32, u32)>);
 
-/// The most ranges into which a test of bits may break one range.
-const MOST_PIECES: usize = 8;
-
 impl Ranges {
     /// 0 to `last`.
     pub(super) fn up_to(last: u32) -> Self {
@@ -58,8 +55,8 @@ impl Ranges {
         [equal, others]
     }
 
-    /// Those that share a bit with a mask, and the rest; `None` if these are too many pieces.
-    pub(super) fn split_bits(&self, mask: u32) -> Option<[Self; 2]> {
+    /// Those that share a bit with a mask, and the rest; `None` if that breaks a range into more pieces than `most`.
+    pub(super) fn split_bits(&self, mask: u32, most: usize) -> Option<[Self; 2]> {
         let (mut with, mut without) = (Self::default(), Self::default());
         for &(first, last) in &self.0 {
             let (mut first, mut pieces) = (Some(first), 0_usize);
@@ -69,7 +66,7 @@ impl Ranges {
                 if begin & mask == 0 { &mut without } else { &mut with }.push((begin, end));
                 first = change;
                 pieces = pieces.saturating_add(1);
-                if pieces > MOST_PIECES {
+                if pieces > most {
                     return None;
                 }
             }
@@ -139,14 +136,14 @@ mod tests {
     fn splits_are_partitions() {
         let set = Ranges(alloc::vec![(0, 3), (7, 7), (10, u32::MAX)]);
         for bound in [0, 2, 5, 7, 8, 10, 11, u32::MAX] {
-            let parts = [set.split_below(bound), set.split_equal(bound), set.split_bits(0x8000_0000).unwrap()];
+            let parts = [set.split_below(bound), set.split_equal(bound), set.split_bits(0x8000_0000, 8).unwrap()];
             for [a, b] in parts {
                 assert_eq!(a.union(&b), set);
                 assert_eq!(a.count() + b.count(), set.count());
             }
             assert!(set.split_below(bound)[0].0.iter().all(|&(_, last)| last < bound));
         }
-        assert_eq!(set.split_bits(1), None);
+        assert_eq!(set.split_bits(1, 8), None);
         assert_eq!(set.split_equal(7)[0].0, [(7, 7)]);
     }
 }
