@@ -7,10 +7,12 @@
 mod common;
 
 use callsieve::bpf::{Action, Insn, Program, opcode};
-use callsieve::kernel::{Child, ExecState, Listener, Response, Stream, Supervised, WaitError};
+use callsieve::kernel::{Child, ExecState, Install, Listener, Response, Stream, Supervised, WaitError};
 use common::{kernel_has_filters, only};
 use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 
 static ASK_ALL: Program = Program::from_static(&[Insn::stmt(opcode::RET_K, Action::Notify.to_raw())]);
 
@@ -85,6 +87,50 @@ fn one_process_holds_the_listener() {
     let text = output(&mut child);
     assert!(!text.contains("seccomp") && text.contains("0 -> "), "{text}");
     assert!(child.wait().unwrap().success());
+}
+
+/// While the child waits in its execve it has nothing of this process, also where /proc/self/fd cannot be opened: whoever
+/// kept an end of the socket would keep a listener that was sent when the supervisor died.
+#[test]
+fn the_child_has_no_descriptors_of_its_supervisor() {
+    if !kernel_has_filters("the_child_has_no_descriptors_of_its_supervisor") {
+        return;
+    }
+    for may_open in [true, false] {
+        let shared = common::shared_numbers::<1>();
+        let supervisor = common::fork_with(|| {
+            let _pipe = std::io::pipe().unwrap();
+            if !may_open {
+                Install::new().install(&only(libc::SYS_openat, Action::Errno(13).to_raw())).unwrap();
+            }
+            let (child, _listener) = Supervised::new("/bin/true").spawn(&ASK_ALL).unwrap();
+            shared[0].store(child.id().into(), SeqCst);
+            loop {
+                std::thread::park();
+            }
+        });
+        while shared[0].load(SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        let child = u32::try_from(shared[0].load(SeqCst)).unwrap();
+        let (theirs, own) = (descriptors(child), descriptors(std::process::id()));
+        let new: Vec<_> = theirs.iter().filter(|fd| !own.contains(fd)).collect();
+        assert!(new.len() == 1 && new[0].starts_with("socket:"), "may open: {may_open}; {theirs:?}");
+        unsafe {
+            libc::kill(supervisor, libc::SIGKILL);
+            libc::waitpid(supervisor, std::ptr::null_mut(), 0);
+        }
+        // Its execve fails, and so does everything else.
+        let ended = || match std::fs::read_to_string(format!("/proc/{child}/stat")) {
+            Ok(stat) => stat.rsplit(')').next().unwrap().starts_with(" Z"),
+            Err(_) => true,
+        };
+        let until = Instant::now() + Duration::from_secs(20);
+        while !ended() {
+            assert!(Instant::now() < until, "the child still waits");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 #[test]

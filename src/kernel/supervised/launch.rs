@@ -67,6 +67,8 @@ struct Raw<'p> {
     shell_arguments: Vec<*const c_char>,
     environment: Vec<*const c_char>,
     socket: RawFd,
+    /// The other end of it, which is the parent's.
+    ours: RawFd,
     parent: pid_t,
 }
 
@@ -86,6 +88,7 @@ pub(super) fn launch(plan: &Plan<'_>) -> Result<Launched, SpawnError> {
         shell_arguments: script.into_iter().chain(rest).chain([null()]).collect(),
         environment: pointers(&plan.environment),
         socket: theirs.as_raw_fd(),
+        ours: ours.as_raw_fd(),
         // SAFETY: no arguments.
         parent: unsafe { libc::getpid() },
     };
@@ -165,6 +168,9 @@ fn helper(raw: &Raw<'_>, state: &State) -> ! {
         Ok(socket) => socket,
         Err(errno) => fail(state, Step::Streams, errno),
     };
+    // While anybody has this end, a listener that was sent and not received stays open: if the parent dies at that moment,
+    // the child would wait for ever.
+    close_unless_kept(raw.ours);
     close_what_execve_would(socket);
     // SAFETY: a copy of this process, which goes on in `child` and stays there.
     match unsafe { fork(libc::CLONE_FILES | libc::CLONE_PARENT) } {
@@ -210,7 +216,8 @@ fn close_what_execve_would(socket: RawFd) {
     // SAFETY: a constant string; this process has no other owner of descriptors.
     let Ok(folder) = checked(unsafe { libc::open(c"/proc/self/fd".as_ptr(), libc::O_DIRECTORY | libc::O_CLOEXEC) })
     else {
-        return;
+        // No /proc here, or Landlock or a filter forbids opening it.
+        return (0..most_descriptors()).filter(|&fd| fd != socket).for_each(close_unless_kept);
     };
     loop {
         #[allow(clippy::cast_sign_loss)] // A descriptor.
@@ -224,18 +231,33 @@ fn close_what_execve_would(socket: RawFd) {
             let name = entry.get(HEADER..).unwrap_or_default();
             let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
             let fd = core::str::from_utf8(name).ok().and_then(|name| name.parse::<RawFd>().ok());
-            // SAFETY: as above.
-            if let Some(fd) = fd.filter(|&fd| fd != socket && fd != folder)
-                && checked(unsafe { libc::fcntl(fd, libc::F_GETFD) }).is_ok_and(|flags| flags & libc::FD_CLOEXEC != 0)
-            {
-                // SAFETY: as above.
-                unsafe { libc::close(fd) };
+            if let Some(fd) = fd.filter(|&fd| fd != socket && fd != folder) {
+                close_unless_kept(fd);
             }
             entries = rest;
         }
     }
     // SAFETY: as above.
     unsafe { libc::close(folder) };
+}
+
+/// Closes a descriptor if execve(2) would.
+fn close_unless_kept(fd: RawFd) {
+    // SAFETY: a number; this process has no owners of any.
+    if checked(unsafe { libc::fcntl(fd, libc::F_GETFD) }).is_ok_and(|flags| flags & libc::FD_CLOEXEC != 0) {
+        // SAFETY: as above.
+        unsafe { libc::close(fd) };
+    }
+}
+
+/// How many descriptors this process may have, so far as it makes sense to look at each.
+fn most_descriptors() -> RawFd {
+    /// The usual `fs.nr_open`.
+    const MOST: RawFd = 1 << 20;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes the limits to a local struct.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
+    if known { RawFd::try_from(limit.rlim_cur).unwrap_or(MOST).min(MOST) } else { MOST }
 }
 
 /// Looks into the shared memory until the child has installed its filter: it cannot wake anybody without a call. -1 if
