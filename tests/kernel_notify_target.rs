@@ -321,7 +321,8 @@ fn targets_that_are_killed_at_every_step() {
     });
 }
 
-/// Targets that are killed by another thread at moments that nobody chooses.
+/// Targets that are killed by another thread at moments that nobody chooses. About once in a thousand times one goes while
+/// a descriptor is on its way to it, which the kernel tells by ESRCH.
 #[test]
 fn targets_that_are_killed_at_random() {
     if !can("targets_that_are_killed_at_random") {
@@ -331,7 +332,7 @@ fn targets_that_are_killed_at_random() {
         let (_reader, writer) = pipe();
         let pid = shared_numbers::<1>();
         std::thread::scope(|scope| {
-            for round in 0..60_u32 {
+            for round in 0..600_u32 {
                 let target = Target::start(&listener, || {
                     loop {
                         let text = *b"argument\0";
@@ -340,7 +341,7 @@ fn targets_that_are_killed_at_random() {
                 });
                 pid[0].store(target.pid.into(), SeqCst);
                 let killer = scope.spawn(move || {
-                    std::thread::sleep(Duration::from_micros(u64::from(round) * 37));
+                    std::thread::sleep(Duration::from_micros(u64::from(round % 60) * 37));
                     target.kill();
                 });
                 while !killer.is_finished() {

@@ -315,7 +315,8 @@ impl<'l> Notification<'l> {
         };
         match retry(|| ioctl::add_fd(self.listener.as_fd(), new)) {
             Ok(number) => Ok(Outcome::Done(u32::try_from(number).unwrap_or(u32::MAX))),
-            Err(libc::ENOENT) => Ok(Outcome::Gone),
+            // ESRCH: it went away while the descriptor was on its way (`seccomp_do_user_notification` of the kernel).
+            Err(libc::ENOENT | libc::ESRCH) => Ok(Outcome::Gone),
             // Our own descriptor is open, so it is the target's number that is bad, or ours is one of O_PATH.
             Err(errno @ libc::EBADF) if how.at.is_none() => Err(NotifyError::Other { call: "ioctl", errno }),
             Err(errno @ (libc::EMFILE | libc::EBADF)) => Err(NotifyError::TargetFull { errno }),
