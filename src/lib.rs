@@ -34,7 +34,8 @@
 //!
 //! The [guide](guide/index.html) has more: [daemons](guide/daemon/index.html), [container
 //! runtimes](guide/runtime/index.html), [debugging](guide/debugging/index.html),
-//! [recording](guide/recording/index.html), [supervising](guide/supervising/index.html), coming from
+//! [recording](guide/recording/index.html), [supervising](guide/supervising/index.html), [files of other
+//! programs](guide/importing/index.html), coming from
 //! [libseccomp](guide/migrating_from_libseccomp/index.html) or
 //! [seccompiler](guide/migrating_from_seccompiler/index.html), [what a profile means](guide/semantics/index.html),
 //! [choosing actions](guide/actions/index.html), and [limits](guide/limits/index.html).

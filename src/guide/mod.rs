@@ -7,6 +7,7 @@
 //! - [`debugging`]: which call was denied, and why.
 //! - [`recording`]: a profile from real runs of a program.
 //! - [`supervising`]: another process answers the calls.
+//! - [`importing`]: files of other programs, construct by construct.
 //! - [`migrating_from_libseccomp`], [`migrating_from_seccompiler`]: each of their names and ours.
 //!
 //! Knowing things:
@@ -25,6 +26,10 @@ pub mod daemon {
 
 pub mod debugging {
     #![doc = include_str!("debugging.md")]
+}
+
+pub mod importing {
+    #![doc = include_str!("importing.md")]
 }
 
 pub mod limits {
