@@ -1,6 +1,7 @@
 //! Random programs as the kernel accepts them, whoever would write such a thing, and what is done with foreign ones.
 
 use super::policy::{orderly_policy, random_policy};
+use super::programs::MAX_NODES;
 use crate::arch::Arch;
 use crate::bpf::opcode::{
     ADD_K, ADD_X, AND_K, AND_X, DIV_K, DIV_X, JA, JEQ_K, JEQ_X, JGE_K, JGE_X, JGT_K, JGT_X, JSET_K, JSET_X, LD_IMM,
@@ -13,9 +14,6 @@ use crate::policy::{MergeError, Policy};
 use crate::{Compiler, Layer, Level, ReplaceError, Replacement};
 use alloc::vec::Vec;
 use arbitrary::{Result, Unstructured};
-
-/// Small enough that a slow input is a finding.
-const MAX_NODES: usize = 200_000;
 
 /// Constants of comparisons: numbers of calls, architectures, flags, the ends of words.
 const CONSTANTS: [u32; 20] = [

@@ -9,7 +9,7 @@ use alloc::string::ToString;
 use arbitrary::Unstructured;
 
 /// Small enough that a slow input is a finding.
-const MAX_NODES: usize = 200_000;
+pub(super) const MAX_NODES: usize = 200_000;
 
 /// Bytes as a policy: it compiles at every level, and the simulator answers boundary calls as `decide` does.
 pub fn policy_to_proof(bytes: &[u8]) {

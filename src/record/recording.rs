@@ -17,6 +17,8 @@ const MAX_VALUES: usize = 1024;
 const MAX_CALLS: usize = 8192;
 /// Different notes that are kept.
 const MAX_NOTES: usize = 256;
+/// The largest number that a weights file takes.
+const MAX_FREQUENCY: u64 = 1_000_000_000_000_000_000;
 
 /// The calls that programs made: how often, on which ABIs, and with what arguments where these matter (`socket`, `clone`,
 /// `ioctl`, `prctl`, `mmap` and others). Runs add to it; it can also be read from what strace(1) and the audit log wrote.
@@ -251,21 +253,24 @@ impl Recording {
         self.interrupted = self.interrupted.saturating_add(other.interrupted);
     }
 
-    /// How often each call was made, on all ABIs together.
+    /// How often each call was made, on all ABIs together; as far as weights files count, and without those that were only
+    /// tried.
     fn frequencies(&self) -> BTreeMap<&'static str, u64> {
         let mut all = BTreeMap::new();
-        for call in self.calls() {
+        for call in self.calls().filter(|call| call.count() > 0) {
             if let Some(name) = call.name() {
                 let sum: &mut u64 = all.entry(name).or_default();
-                *sum = sum.saturating_add(call.count());
+                *sum = sum.saturating_add(call.count()).min(MAX_FREQUENCY);
             }
         }
         all
     }
 
-    /// The counts as weights for [`Compiler::weights`](crate::Compiler::weights), half for every call alike.
+    /// The counts as weights for [`Compiler::weights`](crate::Compiler::weights), half for every call alike. Without any
+    /// call they are the built-in ones.
     pub fn weights(&self) -> Weights {
-        Weights::mix().frequencies(self.frequencies())
+        let counts = self.frequencies();
+        if counts.is_empty() { Weights::mix() } else { Weights::mix().frequencies(counts) }
     }
 
     /// The counts as a weights file, which [`Weights::from_json`] reads; see there.
@@ -283,7 +288,7 @@ impl Recording {
     /// ```
     #[cfg(feature = "json")]
     pub fn weights_json(&self) -> String {
-        let mut counts: Vec<_> = self.frequencies().into_iter().filter(|call| call.1 > 0).collect();
+        let mut counts: Vec<_> = self.frequencies().into_iter().collect();
         counts.sort_by_key(|&(name, count)| (core::cmp::Reverse(count), name));
         let lines: Vec<_> = counts.iter().map(|(name, count)| format!("    \"{name}\": {count}")).collect();
         if lines.is_empty() {
