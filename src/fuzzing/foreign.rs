@@ -276,26 +276,15 @@ fn equal(one: &Subject<'_>, other: &Subject<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzing::random_bytes;
     use proptest::prelude::*;
-
-    /// A byte stream that looks random and is the same everywhere.
-    fn bytes(seed: u64, len: usize) -> Vec<u8> {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let step = |_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()[5]
-        };
-        (0..len).map(step).collect()
-    }
 
     /// Nine of ten random programs are taken apart.
     #[test]
     fn most_programs_are_recompiled() {
         let (mut programs, mut lifted) = (0, 0);
         for seed in 0..400 {
-            let Some(done) = recompile_program(&bytes(seed, 1024)) else { continue };
+            let Some(done) = recompile_program(&random_bytes(seed, 1024)) else { continue };
             programs += 1;
             lifted += i32::from(done);
         }
@@ -306,7 +295,7 @@ mod tests {
     fn most_stacks_are_fused() {
         let (mut stacks, mut fused) = (0, 0);
         for seed in 0..100 {
-            let Some(done) = fuse_programs(&bytes(seed, 4096)) else { continue };
+            let Some(done) = fuse_programs(&random_bytes(seed, 4096)) else { continue };
             stacks += 1;
             fused += i32::from(done);
         }

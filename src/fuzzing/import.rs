@@ -33,7 +33,7 @@ pub fn import_text(bytes: &[u8]) {
                 check_findings(one.profile().diagnostics());
                 // What was read can be resolved, but for budgets.
                 if let Ok(policy) = one.profile().resolve(&Target::new(arch)) {
-                    compile(&policy, Level::Fast);
+                    let _ = compile(&policy, Level::Fast);
                 }
             }
         }

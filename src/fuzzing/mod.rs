@@ -19,13 +19,15 @@ mod profile;
 mod programs;
 mod texts;
 
+use alloc::vec::Vec;
+
 pub use difference::diff_policies;
 pub use foreign::{fuse_programs, merge_policies, random_program, recompile_program};
 #[cfg(feature = "json")]
 pub use import::import_text;
 #[cfg(all(target_os = "linux", feature = "std"))]
 pub use messages::notifications;
-pub use policy::{orderly_policy, random_policy};
+pub use policy::{orderly_policy, random_policy, random_policy_for};
 #[cfg(feature = "json")]
 pub use profile::profile_bytes;
 pub use programs::{policy_to_proof, program_bytes};
@@ -34,6 +36,24 @@ pub use texts::acl_text;
 #[cfg(feature = "json")]
 pub use texts::weights_text;
 pub use texts::{expectation_text, log_lines};
+
+/// Bytes that look random and are the same everywhere, for loops that need no fuzzer.
+///
+/// ```
+/// use callsieve::fuzzing::random_bytes;
+/// assert_eq!(random_bytes(7, 64), random_bytes(7, 64));
+/// assert_ne!(random_bytes(7, 64), random_bytes(8, 64));
+/// ```
+pub fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let step = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[5]
+    };
+    (0..len).map(step).collect()
+}
 
 #[cfg(all(test, target_os = "linux", feature = "std", feature = "json"))]
 mod regressions;

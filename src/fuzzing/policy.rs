@@ -52,7 +52,16 @@ const EDGE_NUMBERS: [u32; 8] =
 /// # Errors
 /// When the bytes run out.
 pub fn random_policy(u: &mut Unstructured<'_>) -> Result<Policy> {
-    let sections = random_arches(u)?.into_iter().map(|arch| section(u, arch)).collect::<Result<_>>()?;
+    let arches = random_arches(u)?;
+    random_policy_for(u, &arches)
+}
+
+/// The same for these ABIs, which are of one byte order.
+///
+/// # Errors
+/// When the bytes run out.
+pub fn random_policy_for(u: &mut Unstructured<'_>, arches: &[Arch]) -> Result<Policy> {
+    let sections = arches.iter().map(|&arch| section(u, arch)).collect::<Result<_>>()?;
     Ok(Policy {
         sections,
         bad_arch: action(u)?,
@@ -196,18 +205,7 @@ fn action(u: &mut Unstructured<'_>) -> Result<Action> {
 mod tests {
     use super::*;
     use crate::bpf::{Endian, SyscallData};
-
-    /// A byte stream that looks random and is the same everywhere.
-    fn bytes(seed: u64, len: usize) -> Vec<u8> {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let step = |_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()[5]
-        };
-        (0..len).map(step).collect()
-    }
+    use crate::fuzzing::random_bytes;
 
     #[test]
     fn policies_are_various() {
@@ -215,7 +213,7 @@ mod tests {
         let mut conditional = 0;
         let mut x32 = 0;
         for seed in 0..200 {
-            let bytes = bytes(seed, 4096);
+            let bytes = random_bytes(seed, 4096);
             let policy = random_policy(&mut Unstructured::new(&bytes)).unwrap();
             big += usize::from(policy.endian() == Endian::Big);
             x32 += usize::from(policy.arches().any(|arch| arch == Arch::X32));

@@ -11,24 +11,27 @@ use arbitrary::Unstructured;
 /// Small enough that a slow input is a finding.
 pub(super) const MAX_NODES: usize = 200_000;
 
-/// Bytes as a policy: it compiles at every level, and the simulator answers boundary calls as `decide` does.
-pub fn policy_to_proof(bytes: &[u8]) {
-    let Ok(policy) = random_policy(&mut Unstructured::new(bytes)) else { return };
-    for level in [Level::Balanced, Level::Size, Level::Speed, Level::Cached, Level::Fast] {
-        compile(&policy, level);
-    }
+/// All levels.
+const LEVELS: [Level; 5] = [Level::Balanced, Level::Size, Level::Speed, Level::Cached, Level::Fast];
+
+/// Bytes as a policy: it compiles at every level, and the simulator answers boundary calls as `decide` does. Tells whether
+/// all levels have a program; some policies are too large for one.
+pub fn policy_to_proof(bytes: &[u8]) -> bool {
+    let Ok(policy) = random_policy(&mut Unstructured::new(bytes)) else { return false };
+    LEVELS.map(|level| compile(&policy, level)).iter().all(|&made| made)
 }
 
-/// A filter is proven, so this looks for what a wrong proof would miss.
-pub(super) fn compile(policy: &Policy, level: Level) {
+/// A filter is proven, so this looks for what a wrong proof would miss. Whether there is one.
+pub(super) fn compile(policy: &Policy, level: Level) -> bool {
     match Compiler::new().level(level).prover(Prover::new().max_nodes(MAX_NODES)).compile(policy) {
         Ok(filter) => {
             for call in check::boundary_calls(policy) {
                 let run = check::simulate(filter.program(), &call, policy.endian());
                 assert_eq!(run.raw, policy.decide(&call).to_raw(), "{call:x?}");
             }
+            true
         }
-        Err(CompileError::TooLarge { .. } | CompileError::Proof(ProveError::TooLarge { .. })) => {}
+        Err(CompileError::TooLarge { .. } | CompileError::Proof(ProveError::TooLarge { .. })) => false,
         Err(error) => panic!("{error}"),
     }
 }

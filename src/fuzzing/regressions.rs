@@ -18,7 +18,9 @@ const TARGETS: &[(&str, Body)] = &[
     ("log_lines", super::log_lines),
     ("merge_policies", super::merge_policies),
     ("notifications", super::notifications),
-    ("policy_to_proof", super::policy_to_proof),
+    ("policy_to_proof", |bytes| {
+        super::policy_to_proof(bytes);
+    }),
     ("profile_bytes", super::profile_bytes),
     ("program_bytes", super::program_bytes),
     ("recompile_program", |bytes| {
