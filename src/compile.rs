@@ -120,14 +120,14 @@ impl Compiler {
         }
         let arches: Vec<Arch> = policy.arches().collect();
         let mut stages = self.stages(&arches, built);
-        if stages.insns.len() > MAX_INSNS {
+        if stages.made.insns.len() > MAX_INSNS {
             return Err(error::too_large(policy, &stages));
         }
-        let program = Program::new(core::mem::take(&mut stages.insns))?;
+        let program = Program::new(core::mem::take(&mut stages.made.insns))?;
         promise::check(&program, policy)?;
         let proof = self.prover.prove(&program, policy).map_err(CompileError::Proof)?;
         let mut report = Report {
-            search_states: stages.lowered.states,
+            search_states: stages.made.lowered.states,
             chained_calls: stages.built.chained,
             ..report::measure(&program, &arches, proof, &report::arguments(policy))
         };
@@ -145,7 +145,7 @@ impl Compiler {
             (Stage::Graph, Picture::Dot) => built.to_dot(),
             (Stage::Code, picture) => {
                 let arches: Vec<Arch> = policy.arches().collect();
-                let Stages { lowered, .. } = self.stages(&arches, built);
+                let lowered = self.stages(&arches, built).made.lowered;
                 match picture {
                     Picture::Text => lowered.code.to_text(lowered.root),
                     Picture::Dot => lowered.code.to_dot(lowered.root),
@@ -160,36 +160,36 @@ impl Compiler {
         let weights = self.weights.clone().unwrap_or(self.level.weights());
         let mut known = weights::weights(arches, &built, &weights);
         let wanted = known.clone();
-        let (mut lowered, mut insns) = self.attempt(endian, &built, &known);
+        let mut made = self.attempt(endian, &built, &known);
         if let Some(aim) = weights.aim() {
-            let mut worst = report::longest(&insns);
+            let mut worst = report::longest(&made.insns);
             for _ in 0..MOST_ATTEMPTS {
                 if worst <= aim {
                     break;
                 }
-                report::press(&insns, &mut known, aim);
-                let (next, next_insns) = self.attempt(endian, &built, &known);
-                let longest = report::longest(&next_insns);
+                report::press(&made.insns, &mut known, aim);
+                let next = self.attempt(endian, &built, &known);
+                let longest = report::longest(&next.insns);
                 if longest < worst {
-                    (lowered, insns, worst) = (next, next_insns, longest);
+                    (made, worst) = (next, longest);
                 }
             }
         }
-        Stages { built, known: wanted, lowered, insns }
+        Stages { built, known: wanted, made }
     }
 
     /// The best of the ways to search that the level has.
-    fn attempt(&self, endian: Endian, built: &graph::Built, known: &[Shares]) -> (Lowered, Vec<Insn>) {
-        let mut best: Option<(Lowered, Vec<Insn>)> = None;
+    fn attempt(&self, endian: Endian, built: &graph::Built, known: &[Shares]) -> Made {
+        let mut best: Option<Made> = None;
         for params in self.level.params() {
             // Looking closer takes several times as long.
-            if best.as_ref().is_some_and(|(lowered, _)| lowered.states > MOST_STATES) {
+            if best.as_ref().is_some_and(|best| best.lowered.states > MOST_STATES) {
                 break;
             }
-            let (lowered, insns) = finish(endian, built, known, params);
+            let made = finish(endian, built, known, params);
             // A program that takes more steps has to be shorter by more than one in 32 instructions.
-            if best.as_ref().is_none_or(|(_, best)| insns.len() + insns.len() / 32 < best.len()) {
-                best = Some((lowered, insns));
+            if best.as_ref().is_none_or(|best| made.insns.len() + made.insns.len() / 32 < best.insns.len()) {
+                best = Some(made);
             }
         }
         // Every level has parameters.
@@ -212,15 +212,23 @@ struct Stages {
     built: graph::Built,
     /// What each call counts.
     known: Vec<Shares>,
-    lowered: Lowered,
-    insns: Vec<Insn>,
+    made: Made,
 }
 
-fn finish(endian: Endian, built: &graph::Built, known: &[Shares], params: Params) -> (Lowered, Vec<Insn>) {
+/// A program, and what it came from.
+#[derive(Debug)]
+struct Made {
+    lowered: Lowered,
+    insns: Vec<Insn>,
+    /// For each of the known calls, how many comparisons of its number it passes.
+    tests: Vec<u32>,
+}
+
+fn finish(endian: Endian, built: &graph::Built, known: &[Shares], params: Params) -> Made {
     let lowered = opt::lower(built, known, params);
     let flow = Flow::of(&lowered.code, lowered.root, known);
     let insns = emit::emit(&lowered.code, lowered.root, &flow, endian);
-    (lowered, insns)
+    Made { lowered, insns, tests: flow.into_tests() }
 }
 
 /// A program that is proven equal to its meaning over all possible inputs, with its figures. The meaning is a policy, or

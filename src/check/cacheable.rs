@@ -86,12 +86,17 @@ pub fn cacheable(program: &Program, arch: Arch, nr: u32) -> Result<(), NotCachea
 
 /// Runs the emulator for an `AUDIT_ARCH_*` token and a number.
 pub fn emulate(program: &Program, arch: u32, nr: u32) -> Emulation {
+    emulate_from(program, arch, nr).0
+}
+
+/// The same, and the last of the numbers from this one on that surely take the same way.
+fn emulate_from(program: &Program, arch: u32, nr: u32) -> (Emulation, u32) {
     let mut emulation = Emulation { verdict: Ok(()), steps: 0 };
-    let mut accumulator = 0_u32;
+    let mut machine = Machine { arch, nr, accumulator: 0, moves: false, room: u32::MAX - nr };
     let mut pc = 0_usize;
     while let Some(&insn) = program.as_insns().get(pc) {
         emulation.steps = emulation.steps.saturating_add(1);
-        match step(insn, &mut accumulator, arch, nr) {
+        match machine.step(insn) {
             Step::Skip(distance) => pc = pc.saturating_add(1).saturating_add(distance),
             Step::Allowed => break,
             Step::Stopped(obstacle) => {
@@ -100,7 +105,45 @@ pub fn emulate(program: &Program, arch: u32, nr: u32) -> Emulation {
             }
         }
     }
-    emulation
+    (emulation, nr.saturating_add(machine.room))
+}
+
+/// The emulator for many numbers: neighbours that take the same way are emulated once.
+#[derive(Debug)]
+pub(crate) struct Emulator<'a> {
+    program: &'a Program,
+    arch: u32,
+    /// The first and the last number of the latest emulation.
+    latest: Option<(u32, u32, Emulation)>,
+}
+
+impl<'a> Emulator<'a> {
+    /// For an `AUDIT_ARCH_*` token.
+    pub(crate) const fn new(program: &'a Program, arch: u32) -> Self {
+        Self { program, arch, latest: None }
+    }
+
+    /// What [`emulate`] says about a number. Quick if numbers ascend.
+    pub(crate) fn emulate(&mut self, nr: u32) -> Emulation {
+        if let Some((first, last, emulation)) = self.latest
+            && (first..=last).contains(&nr)
+        {
+            return emulation;
+        }
+        let (emulation, last) = emulate_from(self.program, self.arch, nr);
+        self.latest = Some((nr, last, emulation));
+        emulation
+    }
+}
+
+struct Machine {
+    arch: u32,
+    nr: u32,
+    accumulator: u32,
+    /// Whether the accumulator grows by one with the number.
+    moves: bool,
+    /// How many numbers behind this one surely take the same way.
+    room: u32,
 }
 
 enum Step {
@@ -109,34 +152,68 @@ enum Step {
     Stopped(Obstacle),
 }
 
-#[inline]
-fn step(insn: Insn, accumulator: &mut u32, arch: u32, nr: u32) -> Step {
-    use opcode::{AND_K, JA, JEQ_K, JGE_K, JGT_K, JSET_K, LD_W_ABS, RET_K};
-    let jump = |holds| Step::Skip(usize::from(if holds { insn.jt } else { insn.jf }));
-    match insn.code {
-        JEQ_K => jump(*accumulator == insn.k),
-        JGE_K => jump(*accumulator >= insn.k),
-        JGT_K => jump(*accumulator > insn.k),
-        JSET_K => jump(*accumulator & insn.k != 0),
-        JA => Step::Skip(insn.k as usize),
-        LD_W_ABS => match insn.k {
-            SyscallData::NR => filled(accumulator, nr),
-            SyscallData::ARCH => filled(accumulator, arch),
-            offset => Step::Stopped(loaded(offset)),
-        },
-        AND_K => {
-            let cut = *accumulator & insn.k;
-            filled(accumulator, cut)
+impl Machine {
+    #[inline]
+    fn step(&mut self, insn: Insn) -> Step {
+        use opcode::{AND_K, JA, JEQ_K, JGE_K, JGT_K, JSET_K, LD_W_ABS, RET_K};
+        let jump = |holds| Step::Skip(usize::from(if holds { insn.jt } else { insn.jf }));
+        let (accumulator, k) = (self.accumulator, insn.k);
+        match insn.code {
+            JEQ_K => {
+                self.same_for(if accumulator == k { 0 } else { below(accumulator, k) });
+                jump(accumulator == k)
+            }
+            JGE_K => {
+                self.same_for(below(accumulator, k));
+                jump(accumulator >= k)
+            }
+            JGT_K => {
+                self.same_for(k.checked_sub(accumulator).unwrap_or(u32::MAX));
+                jump(accumulator > k)
+            }
+            JSET_K => {
+                // Until the first carry into a bit that is asked for.
+                self.same_for(!accumulator & low_bits(k.trailing_zeros()));
+                jump(accumulator & k != 0)
+            }
+            JA => Step::Skip(k as usize),
+            LD_W_ABS => match k {
+                SyscallData::NR => self.load(self.nr, true),
+                SyscallData::ARCH => self.load(self.arch, false),
+                offset => Step::Stopped(loaded(offset)),
+            },
+            AND_K => {
+                // Until the first carry into a bit that is cut off, or past one.
+                self.same_for(!accumulator & low_bits(k.trailing_ones()));
+                self.load(accumulator & k, self.moves)
+            }
+            RET_K if k == Action::Allow.to_raw() => Step::Allowed,
+            RET_K => Step::Stopped(Obstacle::Returns(k)),
+            code => Step::Stopped(Obstacle::Operation(code)),
         }
-        RET_K if insn.k == Action::Allow.to_raw() => Step::Allowed,
-        RET_K => Step::Stopped(Obstacle::Returns(insn.k)),
-        code => Step::Stopped(Obstacle::Operation(code)),
+    }
+
+    fn load(&mut self, value: u32, moves: bool) -> Step {
+        (self.accumulator, self.moves) = (value, moves);
+        Step::Skip(0)
+    }
+
+    /// So many numbers behind this one surely come out of an operation like this one.
+    fn same_for(&mut self, room: u32) {
+        if self.moves {
+            self.room = self.room.min(room);
+        }
     }
 }
 
-fn filled(accumulator: &mut u32, value: u32) -> Step {
-    *accumulator = value;
-    Step::Skip(0)
+/// How far a number can grow without reaching `k`, which is above it or never reached.
+fn below(number: u32, k: u32) -> u32 {
+    k.checked_sub(number).and_then(|distance| distance.checked_sub(1)).unwrap_or(u32::MAX)
+}
+
+/// As many of the lowest bits.
+fn low_bits(count: u32) -> u32 {
+    u32::MAX.checked_shr(32_u32.saturating_sub(count)).unwrap_or(0)
 }
 
 fn loaded(offset: u32) -> Obstacle {
@@ -151,6 +228,7 @@ mod tests {
     use alloc::string::ToString;
     use alloc::vec;
     use alloc::vec::Vec;
+    use proptest::prelude::*;
 
     const ALLOW: Insn = Insn::stmt(RET_K, 0x7fff_0000);
 
@@ -183,6 +261,49 @@ mod tests {
         assert_eq!(emulate(&program, Arch::X86_64.audit(), 5), Emulation { verdict: Ok(()), steps: 10 });
         assert_eq!(emulate(&program, Arch::X86_64.audit(), 6).verdict, stopped(11, Obstacle::Returns(1)));
         assert_eq!(cacheable(&program, Arch::X86, 5), stopped(2, Obstacle::Returns(0)));
+    }
+
+    /// Programs of tests of numbers that are cut or not, near each other so that they say different things.
+    fn programs() -> impl Strategy<Value = Vec<Insn>> {
+        let test = (prop::sample::select(&[JEQ_K, JGE_K, JGT_K, JSET_K]), 0..70_u32, 0..3_u8, 0..3_u8)
+            .prop_map(|(code, k, jt, jf)| Insn::new(code, jt, jf, k));
+        let other = prop_oneof![
+            prop::sample::select(&[0_u32, 4, 16]).prop_map(|offset| Insn::stmt(LD_W_ABS, offset)),
+            (0..70_u32).prop_map(|mask| Insn::stmt(AND_K, mask)),
+            Just(Insn::stmt(AND_K, !0x20)),
+            (0..2_u32).prop_map(|distance| Insn::stmt(JA, distance)),
+        ];
+        prop::collection::vec(prop_oneof![3 => test, 1 => other], 0..16).prop_map(|body| {
+            let returns = [5, 0x7fff_0000, 6, 7].map(|raw| Insn::stmt(RET_K, raw));
+            [Insn::stmt(LD_W_ABS, 0)].into_iter().chain(body).chain(returns).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn neighbours_are_emulated_once(insns in programs(), first in 0..70_u32, step in 1..3_usize) {
+            let program = Program::new(insns).unwrap();
+            let mut emulator = Emulator::new(&program, 7);
+            for nr in (first..140).step_by(step).chain([u32::MAX, 3]) {
+                prop_assert_eq!(emulator.emulate(nr), emulate(&program, 7, nr), "{}", nr);
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_of_numbers_ends_where_the_way_changes() {
+        let insns = vec![
+            Insn::stmt(LD_W_ABS, 0),
+            Insn::new(JGE_K, 0, 2, 0x4000_0000),
+            Insn::stmt(AND_K, !0x4000_0000),
+            Insn::new(JEQ_K, 0, 1, 9),
+            Insn::stmt(RET_K, 5),
+            ALLOW,
+        ];
+        let program = Program::new(insns).unwrap();
+        let last = |nr| emulate_from(&program, 0, nr).1;
+        assert_eq!([last(0), last(0x3fff_ffff)], [0x3fff_ffff; 2]);
+        assert_eq!([last(0x4000_0000), last(0x4000_0009), last(0x4000_000a)], [0x4000_0008, 0x4000_0009, 0x7fff_ffff]);
     }
 
     #[test]

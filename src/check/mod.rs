@@ -49,6 +49,7 @@ mod words;
 
 pub use audit::{AuditError, AuditRecord};
 pub use boundary::{boundary_arguments, boundary_calls};
+pub(crate) use cacheable::Emulator;
 pub use cacheable::{Emulation, NotCacheable, Obstacle, cacheable, emulate};
 pub use calls::CallSet;
 pub use chart::{Chart, ChartError, chart};

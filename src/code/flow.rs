@@ -4,7 +4,7 @@
 //! there it is halved at every comparison: nothing is known about arguments. Flow decides only which side of a
 //! comparison lies next to it, never what is right.
 
-use super::{Code, CodeId, Held, Input, Step};
+use super::{Code, CodeId, Held, Input, Op, Step};
 use alloc::vec::Vec;
 
 /// The weight of one call.
@@ -18,15 +18,27 @@ pub(crate) struct Shares {
 
 /// Weight for each step.
 #[derive(Debug)]
-pub(crate) struct Flow(Vec<u64>);
+pub(crate) struct Flow {
+    weights: Vec<u64>,
+    /// For each call, how many comparisons of its number it passes up to the first look at an argument.
+    tests: Vec<u32>,
+}
 
 impl Flow {
-    /// Sends the weights of calls through the steps below a root.
+    /// Sends the weights of calls, which are sorted by architecture and number, through the steps below a root.
     pub(crate) fn of(code: &Code, root: CodeId, calls: &[Shares]) -> Self {
         let mut weights = alloc::vec![0_u64; code.len()];
-        for call in calls {
-            let end = known(code, root, call, |id| add(&mut weights, id, call.weight));
-            add(&mut weights, end, call.weight);
+        let mut tests = Vec::with_capacity(calls.len());
+        let mut left = calls;
+        while let Some(first) = left.first() {
+            // Neighbours that take the same way are sent together.
+            let way = Way::of(code, root, first);
+            let same = |call: &&Shares| call.token == first.token && (first.nr..=way.last).contains(&call.nr);
+            let (together, rest) = left.split_at(left.iter().take_while(same).count());
+            left = rest;
+            let weight = together.iter().fold(0_u64, |sum, call| sum.saturating_add(call.weight));
+            way.steps.iter().for_each(|&id| add(&mut weights, id, weight));
+            tests.extend(together.iter().map(|_| way.tests));
         }
         // Parents first, so that all weight of a step has arrived before it is passed on.
         for id in code.reachable(root) {
@@ -43,21 +55,18 @@ impl Flow {
                 }
             }
         }
-        Self(weights)
+        Self { weights, tests }
     }
 
     /// The weight of a step.
     pub(crate) fn at(&self, id: CodeId) -> u64 {
-        self.0[id.index()]
+        self.weights[id.index()]
     }
-}
 
-/// How many comparisons of its number a call passes, up to the first look at an argument.
-pub(crate) fn number_tests(code: &Code, root: CodeId, call: &Shares) -> u32 {
-    let mut tests = 0;
-    let is_test = |step| matches!(step, Step::Test { held: Held { input: Input::Nr, .. }, .. });
-    known(code, root, call, |id| tests += u32::from(is_test(code.step(id))));
-    tests
+    /// For each call, how many comparisons of its number it passes up to the first look at an argument.
+    pub(crate) fn into_tests(self) -> Vec<u32> {
+        self.tests
+    }
 }
 
 fn add(weights: &mut [u64], id: CodeId, weight: u64) {
@@ -69,34 +78,110 @@ fn fixed(held: Held) -> bool {
     matches!(held.input, Input::Nr | Input::Arch)
 }
 
-/// Follows a call as far as its architecture and number lead, and returns the step behind.
-fn known(code: &Code, root: CodeId, call: &Shares, mut pass: impl FnMut(CodeId)) -> CodeId {
-    let mut at = root;
-    let mut accumulator = 0;
-    loop {
-        let next = match code.step(at) {
-            Step::Load(Input::Arch, next) => {
-                accumulator = call.token;
-                next
-            }
-            Step::Load(Input::Nr, next) => {
-                accumulator = call.nr;
-                next
-            }
-            Step::And { held, mask, next } if fixed(held) => {
-                accumulator &= mask;
-                next
-            }
-            Step::Test { held, op, k, yes, no } if fixed(held) => {
-                if op.holds(accumulator, k) {
-                    yes
-                } else {
-                    no
+/// Where architecture and number of a call lead.
+struct Way {
+    /// The steps, and the one behind.
+    steps: Vec<CodeId>,
+    /// Comparisons of the number among them.
+    tests: u32,
+    /// Calls with numbers up to this one surely take the same way.
+    last: u32,
+}
+
+impl Way {
+    fn of(code: &Code, root: CodeId, call: &Shares) -> Self {
+        let mut way = Self { steps: Vec::with_capacity(32), tests: 0, last: u32::MAX };
+        let (mut at, mut accumulator) = (root, 0);
+        loop {
+            way.steps.push(at);
+            at = match code.step(at) {
+                Step::Load(Input::Arch, next) => {
+                    accumulator = call.token;
+                    next
                 }
+                Step::Load(Input::Nr, next) => {
+                    accumulator = call.nr;
+                    next
+                }
+                Step::And { held, mask, next } if fixed(held) => {
+                    way.like(held, call.nr, !accumulator & low_bits(mask.trailing_ones()));
+                    accumulator &= mask;
+                    next
+                }
+                Step::Test { held, op, k, yes, no } if fixed(held) => {
+                    way.tests += u32::from(held.input == Input::Nr);
+                    way.like(held, call.nr, op.room(accumulator, k));
+                    if op.holds(accumulator, k) { yes } else { no }
+                }
+                _ => return way,
+            };
+        }
+    }
+
+    /// So many numbers behind that of the call take the same way here.
+    fn like(&mut self, held: Held, nr: u32, room: u32) {
+        if held.input == Input::Nr {
+            self.last = self.last.min(nr.saturating_add(room));
+        }
+    }
+}
+
+impl Op {
+    /// By how much the accumulator can surely grow without another answer.
+    fn room(self, a: u32, k: u32) -> u32 {
+        match self {
+            Self::Eq if a == k => 0,
+            Self::Eq | Self::Ge if a < k => k - a - 1,
+            Self::Eq | Self::Ge => u32::MAX,
+            // Until a bit of the mask may change.
+            Self::Set => !a & low_bits(k.trailing_zeros()),
+        }
+    }
+}
+
+/// So many of the lowest bits.
+fn low_bits(count: u32) -> u32 {
+    u32::MAX.checked_shr(32 - count).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::Action;
+    use proptest::prelude::*;
+
+    /// A random tree over numbers, in part cut ones.
+    fn tree(code: &mut Code, tests: &[(Op, u32, bool)]) -> CodeId {
+        let nr = Held::all(Input::Nr);
+        let mut ends = [5, 6, 7].map(|errno| code.ret(Action::Errno(errno))).to_vec();
+        for &(op, k, cut) in tests {
+            let [yes, no] = [ends.remove(0), ends.remove(0)];
+            let test = code.test(nr, (op, k), yes, no);
+            ends.push(if cut { code.fold(nr, !0x20, test) } else { test });
+            ends.push(yes);
+        }
+        let end = ends[ends.len() - 2];
+        code.enter(None, end)
+    }
+
+    proptest! {
+        #[test]
+        fn together_is_like_one_by_one(
+            tests in prop::collection::vec(
+                (prop::sample::select(&[Op::Eq, Op::Ge, Op::Set]), 0..70_u32, any::<bool>()), 1..12),
+            numbers in prop::collection::btree_set(0..100_u32, 1..60),
+        ) {
+            let mut code = Code::default();
+            let root = tree(&mut code, &tests);
+            let calls: Vec<Shares> =
+                numbers.into_iter().map(|nr| Shares { token: 1, nr, weight: u64::from(nr) + 1 }).collect();
+            let together = Flow::of(&code, root, &calls);
+            for id in code.reachable(root) {
+                let apart: u64 = calls.iter().map(|call| Flow::of(&code, root, &[*call]).at(id)).sum();
+                prop_assert_eq!(together.at(id), apart);
             }
-            _ => return at,
-        };
-        pass(at);
-        at = next;
+            let apart: Vec<u32> = calls.iter().flat_map(|call| Flow::of(&code, root, &[*call]).into_tests()).collect();
+            prop_assert_eq!(together.into_tests(), apart);
+        }
     }
 }

@@ -12,7 +12,7 @@
 mod flow;
 mod print;
 
-pub(crate) use flow::{Flow, Shares, number_tests};
+pub(crate) use flow::{Flow, Shares};
 
 use crate::bpf::Action;
 use alloc::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use super::Stages;
 use crate::arch::Arch;
-use crate::code::{Shares, number_tests};
+use crate::code::Shares;
 use crate::graph::{Graph, Node, NodeId, Word};
 use crate::opt::least_range_tests;
 use alloc::vec::Vec;
@@ -55,17 +55,19 @@ impl fmt::Display for Dispatch {
 /// The figures for one of the listed ABIs.
 pub(super) fn dispatch(stages: &Stages, arch: Arch, listed: &[Arch]) -> Dispatch {
     let (first, last) = numbers(arch, listed);
-    let own = |call: &&Shares| call.token == arch.audit() && (first..=last).contains(&call.nr);
-    let calls: Vec<&Shares> = stages.known.iter().filter(own).collect();
+    let own = |call: &Shares| call.token == arch.audit() && (first..=last).contains(&call.nr);
+    let calls = stages.known.iter().zip(&stages.made.tests).filter(|(call, _)| own(call));
     let starts = starts(stages, arch.audit(), (first, last));
     let mut weights = alloc::vec![0_u64; starts.len()];
-    let mut passed = 0_u64;
-    for call in &calls {
-        let run = starts.partition_point(|&start| start <= call.nr).saturating_sub(1);
+    let (mut run, mut passed) = (0, 0_u64);
+    for (call, &tests) in calls {
+        // Both ascend.
+        while starts.get(run + 1).is_some_and(|&start| start <= call.nr) {
+            run += 1;
+        }
         if let Some(weight) = weights.get_mut(run) {
             *weight = weight.saturating_add(call.weight);
         }
-        let tests = number_tests(&stages.lowered.code, stages.lowered.root, call);
         passed = passed.saturating_add(call.weight.saturating_mul(tests.into()));
     }
     let all: u64 = weights.iter().sum();

@@ -85,14 +85,14 @@ impl fmt::Display for Largest<'_> {
 
 /// The error for a program that is too long.
 pub(super) fn too_large(policy: &Policy, stages: &Stages) -> CompileError {
-    let code = &stages.lowered.code;
+    let code = &stages.made.lowered.code;
     let mut seen = alloc::vec![false; code.len()];
     let count = |node: NodeId| {
-        let entry = stages.lowered.entries.get(node.index()).copied().flatten()?;
+        let entry = stages.made.lowered.entries.get(node.index()).copied().flatten()?;
         Some(new_steps(entry, &mut seen, CodeId::index, |id, todo| todo.extend(code.step(id).children())))
     };
     let largest = largest(policy, &stages.built, count);
-    CompileError::TooLarge { len: stages.insns.len(), exact: true, limit: MAX_INSNS, largest }
+    CompileError::TooLarge { len: stages.made.insns.len(), exact: true, limit: MAX_INSNS, largest }
 }
 
 /// The error for a policy whose graph alone has more nodes than any program can have instructions.

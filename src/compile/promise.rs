@@ -6,16 +6,17 @@
 
 use super::CompileError;
 use crate::bpf::{Action, Program, SyscallData};
-use crate::check::cacheable;
+use crate::check::Emulator;
 use crate::policy::{Policy, Section};
 use alloc::vec::Vec;
 
 /// Checks all numbers that the policy names, and the ends of all gaps between them.
 pub(super) fn check(program: &Program, policy: &Policy) -> Result<(), CompileError> {
     for section in &policy.sections {
+        let mut emulator = Emulator::new(program, section.arch.audit());
         for nr in numbers(section) {
             // Most are cacheable, which is quicker to see than that they ought to be.
-            if let Err(reason) = cacheable(program, section.arch, nr)
+            if let Err(reason) = emulator.emulate(nr).verdict
                 && always_allowed(policy, section, nr)
             {
                 return Err(CompileError::NotCacheable { arch: section.arch, nr, reason });

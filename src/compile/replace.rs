@@ -296,11 +296,11 @@ impl Compiler {
         if nodes > HOPELESS {
             return Err(ReplaceError::TooLarge { len: nodes, exact: false, limit: MAX_INSNS });
         }
-        let stages = self.stages(arches, built);
-        if stages.insns.len() > MAX_INSNS {
-            return Err(ReplaceError::TooLarge { len: stages.insns.len(), exact: true, limit: MAX_INSNS });
+        let made = self.stages(arches, built).made;
+        if made.insns.len() > MAX_INSNS {
+            return Err(ReplaceError::TooLarge { len: made.insns.len(), exact: true, limit: MAX_INSNS });
         }
-        Ok((stages.insns, stages.lowered.states))
+        Ok((made.insns, made.lowered.states))
     }
 }
 

@@ -4,7 +4,7 @@ use super::dispatch::Dispatch;
 use super::{vectors, weights};
 use crate::arch::Arch;
 use crate::bpf::{Action, Insn, Program, SyscallData, opcode};
-use crate::check::{Emulation, NotCacheable, Obstacle, Proof, emulate, evaluate};
+use crate::check::{Emulation, Emulator, NotCacheable, Obstacle, Proof, emulate, evaluate};
 use crate::code::Shares;
 use crate::policy::Policy;
 use alloc::vec::Vec;
@@ -108,8 +108,9 @@ fn of_arch(program: &Program, arch: Arch, arguments: &dyn Fn(Arch, u32) -> Vec<[
     };
     let mut mix = weights::mix(arch).into_iter().peekable();
     let mut mix_sum = 0.0;
+    let mut emulator = Emulator::new(program, arch.audit());
     for (nr, name) in arch.syscalls() {
-        let emulation = emulate(program, arch.audit(), nr);
+        let emulation = emulator.emulate(nr);
         let call = of_call(program, arch, nr, &emulation, arguments);
         report.known += 1;
         report.mean_steps += call.mean;

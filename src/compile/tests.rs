@@ -68,8 +68,8 @@ fn vectors(policy: &Policy, seed: u64) -> Vec<SyscallData> {
 
 fn agrees(policy: &Policy, known: &[Shares], params: Params, seed: u64) -> usize {
     let built = graph::build(policy);
-    let (_, insns) = finish(policy.endian(), &built, known, params);
-    let program = Program::new(insns).unwrap();
+    let made = finish(policy.endian(), &built, known, params);
+    let program = Program::new(made.insns).unwrap();
     for call in vectors(policy, seed) {
         let raw = evaluate(&program, &call, policy.endian()).raw;
         assert_eq!(raw, policy.decide(&call).to_raw(), "{call:x?}\n{built}\n{policy:#?}");
