@@ -92,7 +92,7 @@ pub fn emulate(program: &Program, arch: u32, nr: u32) -> Emulation {
 /// The same, and the last of the numbers from this one on that surely take the same way.
 fn emulate_from(program: &Program, arch: u32, nr: u32) -> (Emulation, u32) {
     let mut emulation = Emulation { verdict: Ok(()), steps: 0 };
-    let mut machine = Machine { arch, nr, accumulator: 0, moves: false, room: u32::MAX - nr };
+    let mut machine = Machine { arch, nr, accumulator: 0, moves: false, room: !nr };
     let mut pc = 0_usize;
     while let Some(&insn) = program.as_insns().get(pc) {
         emulation.steps = emulation.steps.saturating_add(1);
