@@ -190,14 +190,14 @@ impl Builder<'_> {
                     *known = known.union(&values);
                 }
             };
+            if let Some(insn) = self.insn(pc).filter(|&insn| against_constant(insn))
+                && let Some([no, yes]) = split(insn, word, &values)
+            {
+                goes_on(usize::from(insn.jt), yes);
+                goes_on(usize::from(insn.jf), no);
+                continue;
+            }
             match self.insn(pc) {
-                Some(insn)
-                    if against_constant(insn)
-                        && let Some([no, yes]) = split(insn, word, &values) =>
-                {
-                    goes_on(usize::from(insn.jt), yes);
-                    goes_on(usize::from(insn.jf), no);
-                }
                 Some(insn) if insn.code == opcode::JA => goes_on(insn.k as usize, values),
                 // The same word once more.
                 Some(insn) if insn == Insn::stmt(opcode::LD_W_ABS, word.offset) && word.mask == u32::MAX => {
