@@ -10,6 +10,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
+#[cfg(test)]
+mod budget_tests;
 mod dispatch;
 mod error;
 mod level;

@@ -1,13 +1,13 @@
 //! Random policies: proven at every level, and asked of the running kernel.
 //!
-//! `cargo test --features fuzzing --test random` does a few thousand; how many is set by CALLSIEVE_POLICIES and
-//! CALLSIEVE_PROBES, and where the numbers start by CALLSIEVE_SEED. A failure names its seed.
+//! `cargo test --features fuzzing --test random` does a few thousand; how many is set by CALLSIEVE_POLICIES,
+//! CALLSIEVE_PROBES and CALLSIEVE_HOSTILE, and where the numbers start by CALLSIEVE_SEED. A failure names its seed.
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod common;
 
-use callsieve::fuzzing::{policy_to_proof, random_bytes};
+use callsieve::fuzzing::{hostile_rules, policy_to_proof, random_bytes};
 use std::time::Instant;
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -31,6 +31,15 @@ fn every_level_is_proven() {
     println!("{proven} policies proven at every level, of {tried} from seed {first}, in {seconds} s");
     // The rest was too large for a program.
     assert!(tried <= wanted + wanted / 20 + 5, "only {proven} of {tried} have a program at every level");
+}
+
+/// Thousands of rules on every ABI of a byte order; the unit tests of the compiler count what they cost.
+#[test]
+fn hostile_rules_end() {
+    let (wanted, first) = (setting("CALLSIEVE_HOSTILE", 10), setting("CALLSIEVE_SEED", 1));
+    let begin = Instant::now();
+    let made = (first..first + wanted).filter(|&seed| hostile_rules(&random_bytes(seed, 64))).count();
+    println!("{made} of {wanted} hostile profiles have filters, from seed {first}, in {} s", begin.elapsed().as_secs());
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -9,6 +9,7 @@
 
 mod difference;
 mod foreign;
+mod hostile;
 #[cfg(feature = "json")]
 mod import;
 #[cfg(all(target_os = "linux", feature = "std"))]
@@ -23,6 +24,9 @@ use alloc::vec::Vec;
 
 pub use difference::diff_policies;
 pub use foreign::{fuse_programs, merge_policies, random_program, recompile_program};
+#[cfg(test)]
+pub(crate) use hostile::{all_of, fits};
+pub use hostile::{hostile_profile, hostile_rules};
 #[cfg(feature = "json")]
 pub use import::import_text;
 #[cfg(all(target_os = "linux", feature = "std"))]

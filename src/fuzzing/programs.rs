@@ -12,7 +12,7 @@ use arbitrary::Unstructured;
 pub(super) const MAX_NODES: usize = 200_000;
 
 /// All levels.
-const LEVELS: [Level; 5] = [Level::Balanced, Level::Size, Level::Speed, Level::Cached, Level::Fast];
+pub(super) const LEVELS: [Level; 5] = [Level::Balanced, Level::Size, Level::Speed, Level::Cached, Level::Fast];
 
 /// Bytes as a policy: it compiles at every level, and the simulator answers boundary calls as `decide` does. Tells whether
 /// all levels have a program; some policies are too large for one.
