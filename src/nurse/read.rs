@@ -6,6 +6,7 @@
 use super::acl::{Acl, PathRule, without_slash};
 use super::address::AddressRule;
 use super::rights::Rights;
+use crate::profile::clean;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -35,7 +36,7 @@ impl AclError {
     }
 
     fn one(problem: impl Into<String>) -> Self {
-        Self { problems: Vec::from([problem.into()]) }
+        Self { problems: Vec::from([clean(problem.into())]) }
     }
 }
 
@@ -170,7 +171,7 @@ impl Reader {
     fn problem(&mut self, at: &str, what: impl fmt::Display) {
         // Beyond that nobody reads on.
         if self.problems.len() < 100 {
-            self.problems.push(format!("{at}: {what}"));
+            self.problems.push(clean(format!("{at}: {what}")));
         }
     }
 

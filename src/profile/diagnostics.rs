@@ -50,14 +50,35 @@ impl Example {
     }
 }
 
+/// Longest part of a message, in characters: nobody reads further.
+const MAX_CHARS: usize = 1000;
+
+/// A text for a message that may hold parts of a file: control characters are escaped, so that no file can disturb a
+/// terminal or forge lines of a log, and what is very long is cut.
+pub(crate) fn clean(text: String) -> String {
+    if text.len() <= MAX_CHARS && !text.chars().any(char::is_control) {
+        return text;
+    }
+    let mut safe = String::new();
+    for (at, char) in text.chars().enumerate() {
+        if at == MAX_CHARS {
+            safe.push_str("...");
+            break;
+        }
+        if char.is_control() { safe.extend(char.escape_debug()) } else { safe.push(char) }
+    }
+    safe
+}
+
 impl Diagnostic {
     pub(crate) fn new(severity: Severity, code: Code, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity, code, path: path.into(), message: message.into(), instead: None, example: None }
+        let [path, message] = [clean(path.into()), clean(message.into())];
+        Self { severity, code, path, message, instead: None, example: None }
     }
 
     /// With what to write in this case.
     pub(crate) fn with_instead(self, instead: impl Into<String>) -> Self {
-        Self { instead: Some(instead.into()), ..self }
+        Self { instead: Some(clean(instead.into())), ..self }
     }
 
     /// With a call that shows it.

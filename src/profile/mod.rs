@@ -26,6 +26,7 @@ pub use ast::{ActionSpec, Arg, Call, Dialect, Flag, ListedArch, Op, Profile, Rul
 pub use builder::{IntoCalls, Operand, arg};
 pub use codes::{Code, UnknownCode};
 pub use conditions::{AnyOf, IntoConditions};
+pub(crate) use diagnostics::clean;
 pub use diagnostics::{Diagnostic, Diagnostics, Example, Severity};
 #[cfg(feature = "json")]
 pub use error::ProfileError;

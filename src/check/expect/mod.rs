@@ -10,7 +10,7 @@ use super::words::Word;
 use crate::arch::{Arch, Errno};
 use crate::bpf::Action;
 use crate::policy::Policy;
-use crate::profile::Example;
+use crate::profile::{Example, clean};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -209,7 +209,7 @@ impl Expectations {
 
 impl Expectation {
     fn error(&self, column: usize, message: String) -> ExpectError {
-        ExpectError { line: self.line, column, message }
+        ExpectError { line: self.line, column, message: clean(message) }
     }
 
     fn broken(&self, policy: &Policy, answers: &mut Answers<'_>) -> Result<Vec<Broken>, ExpectError> {

@@ -3,6 +3,7 @@
 use super::{Bits, ExpectError, Expectation, Pattern, Subject, Term, Wanted};
 use crate::arch::{Arch, ConstantError, Errno, Syscall};
 use crate::bpf::Action;
+use crate::profile::clean;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -21,7 +22,7 @@ pub(super) fn lines(text: &str) -> Result<Vec<Expectation>, Vec<ExpectError>> {
         }
         match Parser::new(content).expectation(number) {
             Ok(expectation) => list.push(expectation),
-            Err((column, message)) => errors.push(ExpectError { line: number, column, message }),
+            Err((column, message)) => errors.push(ExpectError { line: number, column, message: clean(message) }),
         }
         if errors.len() == MAX_ERRORS {
             break;
@@ -87,7 +88,7 @@ impl<'a> Parser<'a> {
     }
 
     fn expectation(mut self, line: usize) -> Result<Expectation, Wrong> {
-        let text = self.text.trim().to_string();
+        let text = clean(self.text.trim().to_string());
         let start = self.at;
         let first = self.word();
         let arch = if self.rest().starts_with('/') {
