@@ -10,6 +10,7 @@ use callsieve::profile::{Operand, arg};
 use std::error::Error;
 
 /// A policy to compile.
+#[derive(Clone)]
 pub struct Case {
     /// Its short name, as the file is called.
     pub name: &'static str,

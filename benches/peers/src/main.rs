@@ -2,7 +2,8 @@
 //!
 //!     cargo run --release --manifest-path benches/peers/Cargo.toml
 //!
-//! `--quick` counts and proves only, measures no time, and writes no file. README.md says what the figures mean.
+//! `--quick` counts and proves only, measures no time, and writes no file. `--random POLICIES [SEED]` compares random
+//! policies. README.md says what the figures mean.
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")))]
 compile_error!("the peers are compared on x86_64 Linux with the GNU C library");
@@ -18,6 +19,7 @@ mod heap;
 mod kernel;
 #[path = "../../../src/compile/mix.rs"]
 mod mix;
+mod oracle;
 #[path = "../../policies/mod.rs"]
 mod policies;
 mod quoted;
@@ -70,10 +72,13 @@ pub struct Entry {
 }
 
 fn main() -> Result<(), Failure> {
-    let quick = match std::env::args().nth(1).as_deref() {
-        None => false,
-        Some("--quick") => true,
-        Some(other) => return Err(format!("unknown argument {other:?}; the only one is --quick").into()),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let quick = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => false,
+        ["--quick"] => true,
+        ["--random", policies] => return random(policies.parse()?, 1),
+        ["--random", policies, seed] => return random(policies.parse()?, seed.parse()?),
+        _ => return Err("unknown arguments; there are --quick and --random POLICIES [SEED]".into()),
     };
     let cases = case::all()?;
     let quoted = quoted::all()?;
@@ -102,6 +107,19 @@ fn main() -> Result<(), Failure> {
         [] => Ok(()),
         unmet => Err(format!("not reached: {}", unmet.join("; ")).into()),
     }
+}
+
+/// Random policies, on a thread of its own as well.
+fn random(policies: u64, seed: u64) -> Result<(), Failure> {
+    let work = || -> Result<String, Failure> {
+        #[cfg(feature = "seacomb")]
+        capture::arm()?;
+        oracle::run(policies, seed)
+    };
+    let work = || work().map_err(|error| error.to_string());
+    let table = std::thread::scope(|scope| scope.spawn(work).join()).map_err(|_| "a generator panicked")??;
+    println!("{table}");
+    Ok(())
 }
 
 fn head() -> String {

@@ -66,6 +66,17 @@ pub fn all() -> Result<Vec<Box<dyn Generator>>, Failure> {
     Ok(all)
 }
 
+/// The other generators, each in its strongest form.
+pub fn peers() -> Vec<fn() -> Box<dyn Generator>> {
+    vec![
+        || Box::new(libseccomp::Libseccomp { level: 1 }),
+        || Box::new(libseccomp::Libseccomp { level: 2 }),
+        || Box::new(seccompiler::Seccompiler),
+        #[cfg(feature = "seacomb")]
+        || Box::new(seacomb::Seacomb),
+    ]
+}
+
 /// The same level of ours with the x32 gate, which the peers but libseccomp do not have.
 pub fn gated(case: &Case, level: Level) -> Result<Program, Failure> {
     ours::Ours { level, x32: UnlistedX32::BadArch }.program(case)

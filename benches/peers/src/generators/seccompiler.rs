@@ -26,7 +26,9 @@ impl Generator for Seccompiler {
         for rule in case.rules.iter().filter(|rule| rule.action == matched) {
             let number = Arch::X86_64.number(&rule.call).ok_or("the call has no number")?;
             let alternatives = rules.entry(number.into()).or_default();
-            if !rule.args.is_empty() {
+            // No alternative stands for every call, whatever its arguments.
+            let always = |other: &Rule| other.call == rule.call && other.action == matched && other.args.is_empty();
+            if !case.rules.iter().any(always) {
                 let conditions = rule.args.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
                 alternatives.push(SeccompRule::new(conditions)?);
             }
