@@ -79,7 +79,7 @@
 //! | `nurse` | running programs under a path and network ACL |
 //! | `yaml` | objects of the security profiles operator (`import`) |
 //! | `cli` | the `callsieve` command |
-//! | `fuzzing` | random inputs and fuzz bodies |
+//! | `fuzzing` | random profiles, targets and calls for tests of policies; fuzz bodies |
 //!
 //! Everything but installing is `no_std` with `alloc`, and works on any host for any target. A feature may add accepted
 //! inputs; it never changes the meaning of an accepted one.

@@ -3,6 +3,10 @@
 //! Everything is made from bytes through [`arbitrary::Unstructured`], so that proptest, libFuzzer and a plain loop can
 //! all drive it and a failing input is just a file.
 //!
+//! For programs that test their own policies, [`Profile`](crate::Profile), [`Target`](crate::Target) and
+//! [`SyscallData`](crate::bpf::SyscallData) are [`arbitrary::Arbitrary`], and [`profiles`], [`targets`] and [`calls`] are
+//! strategies of proptest. The example `never_allowed` tries with them that some calls are never allowed, and proves it.
+//!
 //! The bodies panic when something does not hold; that is their purpose. They are not for use in programs.
 
 #![allow(clippy::panic, clippy::missing_panics_doc)]
@@ -12,6 +16,7 @@ mod foreign;
 mod hostile;
 #[cfg(feature = "json")]
 mod import;
+mod inputs;
 #[cfg(all(target_os = "linux", feature = "std"))]
 mod messages;
 mod policy;
@@ -29,6 +34,7 @@ pub(crate) use hostile::{all_of, fits};
 pub use hostile::{hostile_profile, hostile_rules};
 #[cfg(feature = "json")]
 pub use import::import_text;
+pub use inputs::{calls, profiles, targets};
 #[cfg(all(target_os = "linux", feature = "std"))]
 pub use messages::notifications;
 pub use policy::{orderly_policy, random_policy, random_policy_for};

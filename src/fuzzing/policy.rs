@@ -179,7 +179,7 @@ fn condition(u: &mut Unstructured<'_>, arch: Arch) -> Result<Condition> {
     Ok(Condition { arg, width, test })
 }
 
-fn value(u: &mut Unstructured<'_>) -> Result<u64> {
+pub(super) fn value(u: &mut Unstructured<'_>) -> Result<u64> {
     Ok(match u.int_in_range(0..=9)? {
         0 => u.arbitrary()?,
         1 | 2 => 1 << u.int_in_range(0..=63)?,
@@ -188,7 +188,7 @@ fn value(u: &mut Unstructured<'_>) -> Result<u64> {
     })
 }
 
-fn action(u: &mut Unstructured<'_>) -> Result<Action> {
+pub(super) fn action(u: &mut Unstructured<'_>) -> Result<Action> {
     Ok(match u.int_in_range(0..=15)? {
         0 => Action::KillProcess,
         1 => Action::KillThread,

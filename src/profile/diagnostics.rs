@@ -50,29 +50,37 @@ impl Example {
     }
 }
 
-/// Longest part of a message, in characters: nobody reads further.
+/// Longest part of a message, in characters: nobody reads further. Lists of unknown names are cut by themselves.
 const MAX_CHARS: usize = 1000;
+const MAX_LIST: usize = 5000;
 
 /// A text for a message that may hold parts of a file: control characters are escaped, so that no file can disturb a
-/// terminal or forge lines of a log, and what is very long is cut.
+/// terminal or forge lines of a log, and of what is very long only the beginning and the end are kept, where the place is.
 pub(crate) fn clean(text: String) -> String {
-    if text.len() <= MAX_CHARS && !text.chars().any(char::is_control) {
+    shortened(text, MAX_CHARS)
+}
+
+fn shortened(text: String, most: usize) -> String {
+    if text.len() <= most && !text.chars().any(char::is_control) {
         return text;
     }
+    let (len, half) = (text.chars().count(), most / 2);
     let mut safe = String::new();
     for (at, char) in text.chars().enumerate() {
-        if at == MAX_CHARS {
-            safe.push_str("...");
-            break;
+        let is_kept = len <= most || at < half || at >= len.saturating_sub(half);
+        match char {
+            _ if !is_kept && at == half => safe.push_str("..."),
+            _ if !is_kept => {}
+            control if control.is_control() => safe.extend(control.escape_debug()),
+            other => safe.push(other),
         }
-        if char.is_control() { safe.extend(char.escape_debug()) } else { safe.push(char) }
     }
     safe
 }
 
 impl Diagnostic {
     pub(crate) fn new(severity: Severity, code: Code, path: impl Into<String>, message: impl Into<String>) -> Self {
-        let [path, message] = [clean(path.into()), clean(message.into())];
+        let (path, message) = (clean(path.into()), shortened(message.into(), MAX_LIST));
         Self { severity, code, path, message, instead: None, example: None }
     }
 
