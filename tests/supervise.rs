@@ -95,8 +95,7 @@ fn a_pool_with_back_pressure() {
             at_once.fetch_sub(1, SeqCst);
             respond(Response::Return(call.args()[0] as i64))
         })
-        .threads(3)
-        .queue(2);
+        .threads(3);
         let stopper = supervisor.stopper().unwrap();
         std::thread::scope(|scope| {
             let run = scope.spawn(|| supervisor.run(&listener).unwrap());
@@ -105,13 +104,13 @@ fn a_pool_with_back_pressure() {
                 (1..3).map(|n| Target::start(&listener, move || i32::from(ask([n; 6]) != n as i64))).collect();
             let quick = Target::start(&listener, || (0..50).map(|_| i32::from(ask([0; 6]) != 100)).sum());
             assert_eq!(quick.wait(), Ok(0));
-            // More than threads and queue can take: the rest waits in the kernel.
+            // More than the threads can take: the rest waits in the kernel.
             let more: Vec<_> =
                 (3..11).map(|n| Target::start(&listener, move || i32::from(ask([n; 6]) != n as i64))).collect();
             more.iter().for_each(Target::until_it_waits);
             std::thread::sleep(Duration::from_millis(20));
-            // 50 quick ones, 3 in the threads, 2 in the queue, 1 in the hand of the dispatcher.
-            assert!(supervisor.counts().received <= 50 + 3 + 2 + 1, "{}", supervisor.counts());
+            // 50 quick ones, 3 in the threads.
+            assert!(supervisor.counts().received <= 50 + 3, "{}", supervisor.counts());
             go[0].store(1, SeqCst);
             assert!(slow.iter().chain(&more).all(|target| target.wait() == Ok(0)));
             stopper.stop();

@@ -1,8 +1,8 @@
 //! A supervisor: it receives the calls that a filter answers with NOTIFY, lets handlers judge them, and answers them.
 //!
-//! [`Supervisor`] has one dispatcher, which only receives, and a pool of threads, which run the handlers. A handler may
-//! take its time: its target waits, and all others are served by the other threads. When all threads are busy and the
-//! queue is full, the dispatcher receives no more, and the calls wait in the kernel.
+//! [`Supervisor`] has a pool of threads that receive in turn and run the handlers. A handler may take its time: its target
+//! waits, and all others are served by the other threads. When all threads are busy nothing is received, and the calls wait
+//! in the kernel.
 //!
 //! What handlers may rely on and what not is said in [`kernel::notify`](crate::kernel::notify). A supervisor that
 //! crashes, or that stops and drops its listener, leaves its targets closed: their calls fail with ENOSYS.

@@ -1,4 +1,4 @@
-//! The dispatcher, the pool, and what handlers are given.
+//! The pool, and what handlers are given.
 
 use super::NEVER_NOTIFIED;
 use super::counts::{Counters, Counts};
@@ -16,7 +16,6 @@ use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::{self, Scope};
 use std::time::Instant;
@@ -111,6 +110,13 @@ fn did_you_mean(name: &str) -> String {
     Syscall::nearest(name).map_or_else(String::new, |near| alloc::format!(" (did you mean {near:?}?)"))
 }
 
+/// What the threads of a pool do in turn, or why they no longer do.
+enum Turn {
+    Receive,
+    Ended,
+    Failed(NotifyError),
+}
+
 /// Judges calls by handlers on a pool of threads. It can be run several times, also at the same time for several
 /// listeners; the counts are those of all.
 pub struct Supervisor<'h> {
@@ -118,7 +124,6 @@ pub struct Supervisor<'h> {
     otherwise: Handler<'h>,
     log: Option<Log<'h>>,
     threads: usize,
-    queue: usize,
     counters: Counters,
     /// How many handlers run on threads of their own.
     later: AtomicUsize,
@@ -140,15 +145,14 @@ impl Stopper {
 }
 
 impl<'h> Supervisor<'h> {
-    /// A supervisor with one handler for all calls that no other one is for, as many threads as there are processors (at
-    /// least two), and a queue of 64 calls.
+    /// A supervisor with one handler for all calls that no other one is for, and as many threads as there are processors
+    /// (at least two).
     pub fn new(otherwise: impl Fn(&Call<'_>) -> Judged + Send + Sync + 'h) -> Self {
         Self {
             handlers: BTreeMap::new(),
             otherwise: Box::new(otherwise),
             log: None,
             threads: thread::available_parallelism().map_or(2, |number| number.get().max(2)),
-            queue: 64,
             counters: Counters::default(),
             later: AtomicUsize::new(0),
             stop: OnceLock::new(),
@@ -172,17 +176,11 @@ impl<'h> Supervisor<'h> {
         Ok(self)
     }
 
-    /// How many threads run handlers, at least one: that many calls are judged at the same time.
+    /// How many threads run handlers, at least one: that many calls are received and judged at the same time. Those beyond
+    /// wait in the kernel, where a signal can still end them.
     #[must_use]
     pub fn threads(self, number: usize) -> Self {
         Self { threads: number.max(1), ..self }
-    }
-
-    /// How many calls may be received and wait for a thread. Those beyond wait in the kernel, where a signal can still
-    /// end them.
-    #[must_use]
-    pub fn queue(self, number: usize) -> Self {
-        Self { queue: number, ..self }
     }
 
     /// Is told of every decision, on the thread that made it. A log that waits holds its thread up.
@@ -212,13 +210,11 @@ impl<'h> Supervisor<'h> {
     /// # Errors
     /// If the listener fails, or no thread can be started ([`NotifyError::Other`] with `clone`).
     pub fn run(&self, listener: &Listener) -> Result<Counts, NotifyError> {
-        let (sender, receiver) = sync_channel(self.queue);
-        let receiver = Mutex::new(receiver);
+        let turn = Mutex::new(Turn::Receive);
         thread::scope(|scope| {
-            let work = || self.work(scope, &receiver);
             for started in 0..self.threads {
                 let builder = thread::Builder::new().name("supervisor".into());
-                if let Err(error) = builder.spawn_scoped(scope, work) {
+                if let Err(error) = builder.spawn_scoped(scope, || self.work(scope, listener, &turn)) {
                     if started == 0 {
                         let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
                         return Err(NotifyError::Other { call: "clone", errno });
@@ -226,28 +222,31 @@ impl<'h> Supervisor<'h> {
                     break;
                 }
             }
-            let wake = self.stop.get().map(|(wake, _)| wake.as_fd());
-            while let Some(notification) = listener.recv_or_wake(wake)? {
-                Counters::one(&self.counters.received);
-                // The threads live as long as this loop.
-                if let Err(unsent) = sender.send(notification) {
-                    drop(unsent);
-                }
-            }
-            // Then the threads come to their end.
-            drop(sender);
             Ok(())
         })?;
-        Ok(self.counts())
+        match turn.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Turn::Failed(error) => Err(error),
+            Turn::Receive | Turn::Ended => Ok(self.counts()),
+        }
     }
 
-    /// What a thread of the pool does.
-    fn work<'s, 'l: 's>(&'s self, scope: &'s Scope<'s, '_>, receiver: &Mutex<Receiver<Notification<'l>>>) {
+    /// What a thread of the pool does. The one that receives a call judges it as well, after it has let the next one
+    /// receive: a target that waits is served without a change of threads.
+    fn work<'s, 'l: 's>(&'s self, scope: &'s Scope<'s, '_>, listener: &'l Listener, turn: &Mutex<Turn>) {
+        let wake = self.stop.get().map(|(wake, _)| wake.as_fd());
         loop {
-            let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            match next {
-                Ok(notification) => self.handle(scope, notification),
-                Err(_) => return,
+            let mut mine = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            if !matches!(*mine, Turn::Receive) {
+                return;
+            }
+            match listener.recv_or_wake(wake) {
+                Ok(Some(notification)) => {
+                    drop(mine);
+                    Counters::one(&self.counters.received);
+                    self.handle(scope, notification);
+                }
+                Ok(None) => *mine = Turn::Ended,
+                Err(error) => *mine = Turn::Failed(error),
             }
         }
     }
@@ -386,7 +385,6 @@ impl fmt::Debug for Supervisor<'_> {
         f.debug_struct("Supervisor")
             .field("handlers", &self.handlers.keys())
             .field("threads", &self.threads)
-            .field("queue", &self.queue)
             .field("counts", &self.counts())
             .finish_non_exhaustive()
     }
