@@ -64,7 +64,9 @@ fn typed_widths_hold_for_every_upper_half() {
     let profile = Profile::container_default().unwrap();
     let (policy, filter) = compiled(&profile, &target());
     let (written, wide) = compiled(&profile, &target().arg_width(ArgWidth::Written));
-    assert!(filter.program().as_insns().len() < wide.program().as_insns().len());
+    let [typed, wide_length] = [&filter, &wide].map(|filter| filter.program().as_insns().len());
+    // ABIs of 32 bits have no upper halves to look at.
+    assert!(if policy.arches().any(Arch::has_64bit_args) { typed < wide_length } else { typed == wide_length });
     if !kernel_has_filters("typed_widths_hold_for_every_upper_half") {
         return;
     }

@@ -38,11 +38,11 @@ fn basic() {
         assert_eq!(Install::new().with_listener(&notify_call()).unwrap_err(), InstallError::Busy);
         Install::new().install(&allow_all()).unwrap();
 
-        let target = Target::start(&listener, || i32::from(ask([1, 2, 3, 4, 5, u64::MAX]) != 42));
+        let target = Target::start(&listener, || i32::from(ask([1, 2, 3, 4, 5, usize::MAX as u64]) != 42));
         let call = listener.recv().unwrap().unwrap();
         assert_eq!(call.tid(), target.pid as u32);
         assert_eq!((call.name(), call.arch()), (Some("getpriority"), Arch::NATIVE));
-        assert_eq!(call.args(), [1, 2, 3, 4, 5, u64::MAX]);
+        assert_eq!(call.args(), [1, 2, 3, 4, 5, usize::MAX as u64]);
         assert!(call.is_waiting().unwrap());
         assert_eq!(call.process().unwrap(), Outcome::Done(target.pid as u32));
         assert_eq!(call.respond(Response::Return(42)).unwrap(), Outcome::Done(()));

@@ -322,7 +322,7 @@ fn targets_that_are_killed_at_every_step() {
 }
 
 /// Targets that are killed by another thread at moments that nobody chooses. About once in a thousand times one goes while
-/// a descriptor is on its way to it, which the kernel tells by ESRCH.
+/// a descriptor is on its way to it, or its folder of /proc is opened, which the kernel tells by ESRCH.
 #[test]
 fn targets_that_are_killed_at_random() {
     if !can("targets_that_are_killed_at_random") {

@@ -8,7 +8,6 @@ use crate::arch::Arch;
 use crate::bpf::SyscallData;
 use core::fmt;
 use std::fs::OpenOptions;
-use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -234,8 +233,10 @@ impl<'l> Notification<'l> {
         options.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY);
         match options.open(std::format!("/proc/{tid}")) {
             Ok(file) => self.while_waiting(file.into()),
-            Err(error) if error.kind() == ErrorKind::NotFound => self.unless_gone(NotifyError::NotVisible),
-            Err(error) => Err(NotifyError::Other { call: "open", errno: error.raw_os_error().unwrap_or(libc::EIO) }),
+            Err(error) => self.unless_gone(match error.raw_os_error().unwrap_or(libc::EIO) {
+                libc::ENOENT | libc::ESRCH => NotifyError::NotVisible,
+                errno => NotifyError::Other { call: "open", errno },
+            }),
         }
     }
 
