@@ -53,7 +53,13 @@ pub struct Tuned {
     #[serde(default)]
     mix: u32,
     worst: Option<u32>,
+    /// A weights file of [`FILES`] instead of the shares.
+    file: Option<String>,
 }
+
+/// Weights files, as `Weights::from_json` and `--weights` read them: found by chance, many small changes of which the good
+/// ones were kept.
+const FILES: [(&str, &str); 1] = [("p5-weights.json", include_str!("p5-weights.json"))];
 
 impl Tuned {
     /// All of `tuned.json`.
@@ -70,7 +76,13 @@ impl Tuned {
             "fast" => Level::Fast,
             other => return Err(format!("unknown level {other:?}").into()),
         };
-        let weights = Weights::shares(self.any, self.allowed, self.denied, self.checked, self.mix);
+        let weights = match &self.file {
+            Some(name) => {
+                let file = FILES.iter().find(|file| file.0 == name).ok_or("no such weights file")?;
+                Weights::from_json(file.1)?
+            }
+            None => Weights::shares(self.any, self.allowed, self.denied, self.checked, self.mix),
+        };
         let weights = self.worst.map_or_else(|| weights.clone(), |steps| weights.clone().worst_case(steps));
         Ok(Compiler::new().level(level).weights(weights))
     }
@@ -86,6 +98,7 @@ impl Generator for Tuned {
             ("mix", self.mix),
         ];
         let parts = parts.iter().filter(|(_, part)| *part > 0).map(|(name, part)| format!("{name} {part}"));
+        let parts = self.file.clone().into_iter().chain(parts);
         let parts: Vec<String> = parts.chain(self.worst.map(|steps| format!("aim {steps}"))).collect();
         format!("callsieve {}: {}", self.level, parts.join(", "))
     }
