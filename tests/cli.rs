@@ -358,6 +358,34 @@ fn every_subcommand_has_help_with_examples() {
     }
 }
 
+/// The manual has a page for every subcommand that the help lists, and every shell completes their names.
+#[test]
+fn the_manual_and_the_completions_know_every_subcommand() {
+    let scratch = Scratch::new("manual");
+    let text = |words: &[&str]| {
+        let output = scratch.callsieve(words, Stdio::null());
+        assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{words:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help = text(&["--help"]);
+    let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names: Vec<&str> = listed
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(names.contains(&"compile") && names.len() >= 15, "{names:?}");
+    let main = text(&["man"]);
+    let shells = ["bash", "zsh", "fish", "elvish", "powershell"].map(|shell| text(&["completions", shell]));
+    for name in names {
+        assert!(main.contains(&format!("callsieve\\-{name}(1)")), "{name}");
+        let page = text(&["man", name]);
+        assert!(page.contains(&format!(".TH CALLSIEVE-{} 1", name.to_uppercase())), "{page}");
+        assert!(shells.iter().all(|shell| shell.contains(name)), "{name}");
+    }
+}
+
 /// What a path leads to may come through a pipe, which can be read once.
 #[cfg(target_os = "linux")]
 #[test]

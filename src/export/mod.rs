@@ -8,16 +8,22 @@
 //!
 //! The text is read back, resolved, and proven equal to the policy before it is handed out. What the format cannot say is
 //! an error that names the region; nothing is ever approximated.
+//!
+//! [`Policy::from_program`] is the way back: what somebody's filter does, as rules.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod cubes;
 mod error;
 mod languages;
+mod program;
+#[cfg(test)]
+mod program_tests;
 #[cfg(test)]
 mod tests;
 
 pub use error::{ExportError, Obstacle};
+pub use program::ProgramError;
 
 use crate::arch::Arch;
 use crate::bpf::Action;

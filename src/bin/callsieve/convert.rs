@@ -4,8 +4,10 @@ use crate::common::language_word;
 use crate::file;
 use crate::filter::FilterOptions;
 use crate::outcome::{Done, Failure, Outcome};
+use crate::subject::Found;
 use callsieve::export::ExportError;
 use callsieve::import::Language;
+use callsieve::policy::Policy;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use std::sync::LazyLock;
@@ -44,6 +46,9 @@ impl ValueEnum for Format {
 /// result is read back and proven to mean the same, for every possible call, before anything is written; what the
 /// language cannot say is an error that names it.
 ///
+/// A raw filter is read too, whoever made it: its rules are written down and proven to be what it does. It does not say
+/// which ABIs it is for: --arch names all of them.
+///
 /// Every other subcommand takes --from too: there is no need to convert a file for checking, compiling or comparing it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -51,6 +56,7 @@ Examples:
   callsieve convert --from firecracker --thread vmm vmm.json --to oci --bad-arch kill-thread
   callsieve convert --from minijail app.policy --to bpf -o app.bpf
   callsieve convert profile.json --to kafel --arch x86_64 --unlisted-x32 default -o nsjail.policy
+  callsieve convert filter.bpf --arch x86_64,x86,x32 --to oci -o profile.json
   systemctl cat nginx | callsieve convert --from systemd - --to oci --arch x86_64")]
 pub struct Options {
     /// The file, or - for standard input
@@ -69,16 +75,28 @@ pub struct Options {
 }
 
 pub fn execute(options: &Options) -> Outcome {
-    let source = options.filter.target.read(&options.file)?;
-    let policy = options.filter.target.policy_of(&source)?;
+    let target = &options.filter.target;
+    let (name, policy, frequencies) = match target.find(&options.file)? {
+        Found::Profile(source) => {
+            let policy = target.policy_of(&source)?;
+            (source.name, policy, source.frequencies)
+        }
+        Found::Filters(opened) => {
+            let name = opened.name.clone();
+            let program = opened.one_program()?;
+            let policy = Policy::from_program(&program, &target.target()?);
+            let policy = policy.map_err(|error| Failure::new(format!("{name}: {error}")))?;
+            (name, policy, Vec::new())
+        }
+    };
     let said = |result: Result<String, ExportError>| {
-        result.map(String::into_bytes).map_err(|error| Failure::new(format!("{}: {error}", source.name)))
+        result.map(String::into_bytes).map_err(|error| Failure::new(format!("{name}: {error}")))
     };
     let output = match options.to {
         Format::Of(language) => said(policy.to_language(language))?,
         Format::Bpf => {
             file::not_for_a_terminal(options.output.as_deref())?;
-            options.filter.compile_source(&source, &policy)?.to_bytes()
+            options.filter.compile(&name, &frequencies, &policy)?.to_bytes()
         }
         Format::Oci => said(policy.to_oci_json())?,
     };

@@ -1,8 +1,8 @@
 //! Filters: compiled from a profile, or read from a file.
 
 use crate::common::{Source, TargetOptions};
-use crate::outcome::{Failure, count, reason};
-use crate::subject::{self, Opened, What};
+use crate::outcome::{Failure, reason};
+use crate::subject::{self, What};
 use callsieve::arch::Arch;
 use callsieve::bpf::{Endian, Program};
 use callsieve::policy::Policy;
@@ -75,23 +75,16 @@ impl FilterOptions {
 
     /// Reads a profile and compiles it, or reads a raw filter.
     pub fn load(&self, path: &str) -> Result<Subject, Failure> {
-        let Opened { name, arches, endian, what, frequencies } = self.target.open(path)?;
-        match what {
+        let opened = self.target.open(path)?;
+        let (name, arches, endian) = (opened.name.clone(), opened.arches.clone(), opened.endian);
+        let (program, policy) = match opened.what {
             What::Policy(policy) => {
-                let program = self.compile(&name, &frequencies, &policy)?.into_program();
-                Ok(Subject { name, program, arches, endian, policy: Some(*policy) })
+                let program = self.compile(&name, &opened.frequencies, &policy)?.into_program();
+                (program, Some(*policy))
             }
-            What::Program(program) => Ok(Subject { name, program, arches, endian, policy: None }),
-            What::Stack(programs) => match <[Program; 1]>::try_from(programs) {
-                Ok([program]) => Ok(Subject { name, program, arches, endian, policy: None }),
-                Err(programs) => {
-                    let has = count(programs.len(), "filter");
-                    Err(Failure::new(format!(
-                        "{name} has {has}, and one is expected here; show and diff take all of them"
-                    )))
-                }
-            },
-        }
+            _ => (opened.one_program()?, None),
+        };
+        Ok(Subject { name, program, arches, endian, policy })
     }
 }
 

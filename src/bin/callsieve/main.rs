@@ -9,6 +9,7 @@
 mod check;
 mod common;
 mod compile;
+mod completions;
 mod convert;
 mod diff;
 mod explain;
@@ -20,6 +21,7 @@ mod fuse;
 mod input;
 #[cfg(target_os = "linux")]
 mod live;
+mod man;
 mod merge;
 #[cfg(target_os = "linux")]
 mod nurse;
@@ -98,6 +100,10 @@ enum Command {
     Recompile(recompile::Options),
     Syscalls(syscalls::Options),
     Features(features::Options),
+    #[command(hide = true)]
+    Completions(completions::Options),
+    #[command(hide = true)]
+    Man(man::Options),
 }
 
 impl Command {
@@ -123,6 +129,8 @@ impl Command {
             Self::Recompile(options) => recompile::execute(&options),
             Self::Syscalls(options) => syscalls::execute(&options),
             Self::Features(options) => features::execute(&options),
+            Self::Completions(options) => Ok(completions::execute(&options)),
+            Self::Man(options) => man::execute(&options),
         }
     }
 }

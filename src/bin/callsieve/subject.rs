@@ -2,7 +2,7 @@
 
 use crate::common::{Source, TargetOptions};
 use crate::input::{CONTAINER_DEFAULT, Input};
-use crate::outcome::{Failure, complain};
+use crate::outcome::{Failure, complain, count};
 #[cfg(target_os = "linux")]
 use crate::process::Process;
 use crate::values;
@@ -51,6 +51,19 @@ impl Opened {
             What::Program(program) => check::Subject::program(program, self.endian),
             What::Stack(programs) => check::Subject::stack(programs, self.endian),
         }
+    }
+
+    /// The filter, if it is one alone.
+    pub fn one_program(self) -> Result<Program, Failure> {
+        let programs = match self.what {
+            What::Program(program) => return Ok(program),
+            What::Stack(programs) => programs,
+            What::Policy(_) => Vec::new(),
+        };
+        <[Program; 1]>::try_from(programs).map(|[program]| program).map_err(|programs| {
+            let (name, has) = (&self.name, count(programs.len(), "filter"));
+            Failure::new(format!("{name} has {has}, and one is expected here; show and diff take all of them"))
+        })
     }
 }
 
