@@ -206,6 +206,7 @@ mod tests {
         "\"\\n\"",
     ];
 
+    #[cfg(all(target_os = "linux", target_pointer_width = "64", feature = "nurse"))]
     const ACLS: [&str; 22] = [
         "read = [\"/usr\", \"/etc\"]\n",
         "write = [\"/tmp/area\"]\n",
