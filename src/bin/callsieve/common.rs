@@ -185,6 +185,9 @@ impl TargetOptions {
                 input.name
             ))));
         }
+        if input.is_binary() {
+            return Err(Trouble::Failure(Failure::new(format!("{} is no text; {PROFILE_IS}", input.name))));
+        }
         if let Dialect::Of(language) = self.from {
             return self.of_thread(&input.name, self.import(language, input)?);
         }

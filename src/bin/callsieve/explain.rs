@@ -73,7 +73,7 @@ pub struct Options {
 
     /// Explain the call that this process, or the thread with this id, waits in (needs root)
     #[cfg(target_os = "linux")]
-    #[arg(long, value_name = "PID", conflicts_with = "audit", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "PID", conflicts_with = "audit", value_parser = values::process_id)]
     pid: Option<u32>,
 
     /// The ABI of the call [default: the first one of the profile]

@@ -38,6 +38,11 @@ impl Input {
     pub fn is_program(&self) -> bool {
         self.bytes.iter().take(2).any(|&byte| byte == 0)
     }
+
+    /// Whether this is no text of any language.
+    pub fn is_binary(&self) -> bool {
+        self.bytes.contains(&0)
+    }
 }
 
 fn read_all(source: impl Read) -> std::io::Result<Vec<u8>> {

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 #[command(next_help_heading = "A living process instead of a file (needs root)")]
 pub struct ProcessOptions {
     /// The filters of this process, or of the thread with this id
-    #[arg(long, value_name = "PID", conflicts_with = "container", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "PID", conflicts_with = "container", value_parser = values::process_id)]
     pub pid: Option<u32>,
 
     /// The same for the first process of a container of runc, crun, docker or podman

@@ -3,7 +3,7 @@
 use crate::common::TargetOptions;
 use crate::outcome::{Done, Failure, Outcome, count};
 use crate::simulate::called;
-use crate::subject::read_program;
+use crate::subject::{mention_arch, read_program};
 use crate::values;
 use callsieve::arch::Arch;
 use callsieve::bpf::{Action, SyscallData};
@@ -54,6 +54,7 @@ pub fn execute(options: &Options) -> Outcome {
             Ok(if options.json { Done::json(&equal(&proof)) } else { Done::text(text) })
         }
         Err(ProveError::Differs(example)) => {
+            mention_arch(&options.file, &program, &policy.arches().collect::<Vec<_>>());
             let done = if options.json { Done::json(&different(&example)) } else { Done::text(to_text(&example)) };
             Ok(done.found(true))
         }

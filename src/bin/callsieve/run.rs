@@ -141,7 +141,8 @@ fn can_start(policy: &Policy, arch: Arch, name: &str) -> Result<(), Failure> {
     match policy.decide(&SyscallData { nr, arch: arch.audit(), ..SyscallData::default() }) {
         Action::Allow | Action::Log => Ok(()),
         denied => Err(Failure::new(format!(
-            "{name}: the profile does not allow execve ({denied}), so no command can be started under it"
+            "{name}: the profile does not allow execve ({denied}), so no command can be started under it; callsieve check tells what else \
+             programs need"
         ))),
     }
 }

@@ -92,6 +92,9 @@ impl TargetOptions {
         if input.is_program() {
             return self.raw(input).map(Found::Filters);
         }
+        if input.is_binary() {
+            return Err(Failure::new(format!("{} is neither text nor a raw filter; {EITHER_IS}", input.name)));
+        }
         Ok(Found::Profile(self.parse(&input)?))
     }
 
@@ -131,7 +134,7 @@ pub fn arch_list(arches: &[Arch]) -> String {
 }
 
 /// A raw filter does not say what it is for, but most compare the architecture. Tells if that is none of the assumed ABIs.
-fn mention_arch(name: &str, program: &Program, assumed: &[Arch]) {
+pub fn mention_arch(name: &str, program: &Program, assumed: &[Arch]) {
     let tests = |arch: &Arch| {
         let mut insns = program.as_insns().iter();
         insns.any(|insn| insn.code == opcode::JEQ_K && insn.k == arch.audit())

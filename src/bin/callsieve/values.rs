@@ -129,6 +129,13 @@ pub fn arch(word: &str) -> Result<Arch, String> {
     word.parse().map_err(|error: UnknownArch| error.to_string())
 }
 
+/// Reads the id of a process or thread.
+#[cfg(target_os = "linux")]
+pub fn process_id(word: &str) -> Result<u32, String> {
+    let id = word.parse().ok().filter(|&id| id > 0);
+    id.ok_or_else(|| "the id of a process is expected, a whole number from 1 on".into())
+}
+
 /// Reads a set of capabilities.
 pub fn capabilities(word: &str) -> Result<Capabilities, String> {
     match word {
