@@ -99,6 +99,7 @@ fn files(scratch: &Scratch) {
     fs::write(directory.join("product.bpf"), raw(&[&product[..], &returns].concat())).unwrap();
     fs::create_dir(directory.join("directory")).unwrap();
     fs::write(directory.join("empty.json"), "").unwrap();
+    fs::write(directory.join("program"), b"\x7fELF\x02\x01\x01\0").unwrap();
     fs::write(directory.join("deep.json"), "[".repeat(10_000_000)).unwrap();
 }
 
