@@ -66,6 +66,14 @@ pub struct Compiler {
 }
 
 /// A stage of compiling, to look at.
+///
+/// ```
+/// use callsieve::{Action, Arch, Compiler, Picture, Profile, Stage, Target};
+/// let policy = Profile::new(Action::Errno(1)).allow("read").resolve(&Target::new(Arch::Aarch64))?;
+/// let picture = Compiler::new().stage(&policy, Stage::Graph, Picture::Dot);
+/// assert!(picture.starts_with("digraph"));
+/// # Ok::<(), callsieve::policy::ResolveError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
@@ -76,6 +84,8 @@ pub enum Stage {
 }
 
 /// How a stage is written.
+///
+/// See the example of [`Stage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Picture {

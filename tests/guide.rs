@@ -15,7 +15,7 @@ const LIBSECCOMP: &str = "
     set_act_badarch set_ctl_nnp set_ctl_tsync set_ctl_log set_ctl_ssb set_ctl_waitkill set_ctl_optimize
     SCMP_FLTATR_ACT_DEFAULT SCMP_FLTATR_ACT_BADARCH SCMP_FLTATR_CTL_NNP SCMP_FLTATR_CTL_TSYNC SCMP_FLTATR_CTL_LOG
     SCMP_FLTATR_CTL_SSB SCMP_FLTATR_CTL_WAITKILL SCMP_FLTATR_CTL_OPTIMIZE SCMP_FLTATR_API_SYSRAWRC SCMP_FLTATR_API_TSKIP
-    syscall_priority set_syscall_priority set_api_sysrawrc set_api_tskip load precompute export_bpf export_bpf_mem
+    attr_set attr_get api_set syscall_priority set_syscall_priority set_api_sysrawrc set_api_tskip load precompute export_bpf export_bpf_mem
     export_pfc notify_fd get_notify_fd notify_alloc notify_free notify_receive notify_respond notify_id_valid
     ScmpNotifReq ScmpNotifResp ScmpNotifRespFlags add_fd respond_with_fd syscall_resolve_name syscall_resolve_name_arch
     syscall_resolve_name_rewrite syscall_resolve_num_arch ScmpSyscall from_name from_name_by_arch

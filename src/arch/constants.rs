@@ -250,6 +250,8 @@ const ROWS: &[Row] = &[
 ];
 
 /// Why a name has no value.
+///
+/// See the example of [`Arch::constant`](crate::Arch::constant).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConstantError {

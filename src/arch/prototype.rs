@@ -98,6 +98,8 @@ pub struct Prototype {
 }
 
 /// An argument as a filter sees it in `seccomp_data.args`: a parameter of the call, or half of one.
+///
+/// See the example of [`Prototype`](super::Prototype).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArgType {
     param: Param,
@@ -106,6 +108,8 @@ pub struct ArgType {
 }
 
 /// Which part of a parameter is in an argument.
+///
+/// See the example of [`Prototype`](super::Prototype).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ArgPart {
     /// All of it.

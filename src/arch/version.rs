@@ -19,6 +19,11 @@ pub struct KernelVersion {
 }
 
 /// A text that is no kernel release.
+///
+/// ```
+/// use callsieve::arch::{KernelVersion, KernelVersionError};
+/// assert_eq!("6".parse::<KernelVersion>(), Err(KernelVersionError));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not a kernel version: two numbers from 0 to 255 with a dot between them are expected, such as 6.12")]
 pub struct KernelVersionError;

@@ -1,6 +1,10 @@
 //! The input of a filter.
 
 /// Byte order of a target.
+///
+/// ```
+/// assert_eq!(callsieve::Arch::S390x.endian(), callsieve::bpf::Endian::Big);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endian {
     /// Least significant byte first.

@@ -48,6 +48,8 @@ impl Insn {
 /// The operation codes that seccomp(2) accepts, complete (`seccomp_check_filter` in `kernel/seccomp.c`).
 ///
 /// `A` is the accumulator, `X` the index register, `M[]` the sixteen words of scratch memory.
+///
+/// See the example of [`Insn`].
 #[allow(missing_docs)] // The names are those of the instruction set; each line says what it does.
 pub mod opcode {
     /// `A = word at offset k of struct seccomp_data`.

@@ -7,6 +7,8 @@
 //! - [`Action`] is what a filter returns, with the kernel's precedence as its order.
 //! - [`Program`] is a list of instructions that the kernel accepts: it can only be made through the kernel's own
 //!   static checks.
+//!
+//! See the example of [`Program`].
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 

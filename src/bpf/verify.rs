@@ -14,6 +14,12 @@ pub const MAX_INSNS: usize = 4096;
 const SCRATCH_WORDS: u32 = 16;
 
 /// Why the kernel would refuse a program (it answers EINVAL to all of these).
+///
+/// ```
+/// use callsieve::bpf::{Insn, Program, VerifyError, opcode};
+/// let error = Program::new(vec![Insn::stmt(opcode::LD_W_ABS, 2), Insn::stmt(opcode::RET_K, 0)]).unwrap_err();
+/// assert_eq!(error, VerifyError::LoadOffset { pc: 0, k: 2 });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum VerifyError {

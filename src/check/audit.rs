@@ -43,6 +43,11 @@ pub struct AuditRecord {
 }
 
 /// Why a text is no log line about a filter.
+///
+/// ```
+/// use callsieve::check::{AuditError, AuditRecord};
+/// assert!(matches!("type=1300 syscall=41".parse::<AuditRecord>(), Err(AuditError::OtherType(_))));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AuditError {

@@ -66,6 +66,15 @@ fn boundary_numbers(policy: &Policy, token: u32) -> Vec<u32> {
 /// together with values that meet the other conditions of its rule.
 ///
 /// Sorted, each vector once, never empty.
+///
+/// ```
+/// use callsieve::{Action, Arch, Profile, Target, arg, check};
+/// let profile = Profile::new(Action::Errno(1)).allow_if("ioctl", [arg::<1>().eq(0x5401)]);
+/// let policy = profile.resolve(&Target::new(Arch::Aarch64))?;
+/// let vectors = check::boundary_arguments(&policy, Arch::Aarch64.audit(), 29);
+/// assert!(vectors.contains(&[0, 0x5402, 0, 0, 0, 0]));
+/// # Ok::<(), callsieve::policy::ResolveError>(())
+/// ```
 pub fn boundary_arguments(policy: &Policy, token: u32, nr: u32) -> Vec<[u64; 6]> {
     let mut vectors = alloc::vec![[0; 6], [u64::MAX; 6]];
     let rules = match policy.gate(token, nr) {

@@ -10,6 +10,8 @@ use core::fmt;
 use thiserror::Error;
 
 /// Why the kernel does not remember a number as always allowed.
+///
+/// See the example of [`cacheable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("instruction {pc} {obstacle}")]
 #[non_exhaustive]
@@ -21,6 +23,8 @@ pub struct NotCacheable {
 }
 
 /// What ended the emulation.
+///
+/// See the example of [`cacheable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Obstacle {
@@ -51,6 +55,8 @@ impl fmt::Display for Obstacle {
 }
 
 /// One run of the emulator.
+///
+/// See the example of [`emulate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Emulation {
@@ -85,6 +91,14 @@ pub fn cacheable(program: &Program, arch: Arch, nr: u32) -> Result<(), NotCachea
 }
 
 /// Runs the emulator for an `AUDIT_ARCH_*` token and a number.
+///
+/// ```
+/// use callsieve::bpf::{Action, Insn, Program, opcode};
+/// let allow = Program::new(vec![Insn::stmt(opcode::RET_K, Action::Allow.to_raw())])?;
+/// let run = callsieve::check::emulate(&allow, callsieve::Arch::X86_64.audit(), 0);
+/// assert_eq!((run.verdict, run.steps), (Ok(()), 1));
+/// # Ok::<(), callsieve::bpf::VerifyError>(())
+/// ```
 pub fn emulate(program: &Program, arch: u32, nr: u32) -> Emulation {
     emulate_from(program, arch, nr).0
 }

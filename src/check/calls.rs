@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 /// Calls, given by a set of architecture tokens and a set of numbers for each of them.
+///
+/// See the example of [`diff`](super::diff()).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallSet {
     tokens: Values,

@@ -10,6 +10,8 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 /// A call that some kernel brought, and how a policy answers it.
+///
+/// See the example of [`kernel_delta`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewCall {

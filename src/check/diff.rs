@@ -15,12 +15,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// All differences between two subjects, of what the first answers to what the second answers.
+///
+/// See the example of [`diff`](diff()).
 #[derive(Clone, Debug)]
 pub struct Diff {
     groups: Vec<ChangedCalls>,
 }
 
 /// Calls that differ alike.
+///
+/// See the example of [`diff`](diff()).
 #[derive(Clone, Debug)]
 pub struct ChangedCalls {
     calls: CallSet,
@@ -28,6 +32,8 @@ pub struct ChangedCalls {
 }
 
 /// Arguments for which both answers differ.
+///
+/// See the example of [`diff`](diff()).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     conditions: Vec<Condition>,
@@ -35,6 +41,8 @@ pub struct Change {
 }
 
 /// What becomes of an answer, by the kernel's order of actions.
+///
+/// See the example of [`diff`](diff()).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Direction {

@@ -15,6 +15,8 @@ use core::fmt;
 /// A program as text, one line an instruction.
 ///
 /// Jumps are shown by what is different from going on with the next line; a jump to a return shows what is returned.
+///
+/// See the example of [`disassemble`].
 #[derive(Clone, Debug)]
 pub struct Listing<'a> {
     insns: &'a [Insn],

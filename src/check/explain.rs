@@ -48,6 +48,8 @@ pub struct Explainer<'a> {
 }
 
 /// What happens to the calls that were asked about, and why.
+///
+/// See the example of [`Explainer`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -68,6 +70,8 @@ pub struct Explanation {
 }
 
 /// How a profile treats the ABI of a call.
+///
+/// See the example of [`Explainer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Admission {
@@ -80,6 +84,8 @@ pub enum Admission {
 }
 
 /// One rule of the profile, against the calls that were asked about.
+///
+/// See the example of [`Explainer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExplainedRule {
@@ -98,6 +104,8 @@ pub struct ExplainedRule {
 }
 
 /// One condition of a rule, against the calls that were asked about.
+///
+/// See the example of [`Explainer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExplainedCondition {
@@ -110,6 +118,8 @@ pub struct ExplainedCondition {
 }
 
 /// Whether something holds for the calls that were asked about.
+///
+/// See the example of [`Explainer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Holds {
@@ -124,6 +134,8 @@ pub enum Holds {
 }
 
 /// What became of a rule.
+///
+/// See the example of [`Explainer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fate {

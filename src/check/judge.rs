@@ -12,6 +12,18 @@ use alloc::boxed::Box;
 use thiserror::Error;
 
 /// What counts as the same answer.
+///
+/// ```
+/// use callsieve::bpf::{Action, Endian, Insn, Program, opcode};
+/// use callsieve::check::{Equality, Judge, Subject};
+/// let ret = |value| Program::new(vec![Insn::stmt(opcode::RET_K, value)]);
+/// // The kernel does not look at the data of ALLOW.
+/// let (one, other) = (ret(Action::Allow.to_raw())?, ret(Action::Allow.to_raw() | 7)?);
+/// let [one, other] = [&one, &other].map(|program| Subject::program(program, Endian::Little));
+/// assert!(Judge::new().equality(Equality::Kernel).witness(&one, &other)?.is_none());
+/// assert!(Judge::new().equality(Equality::Bitwise).witness(&one, &other)?.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Equality {
@@ -50,6 +62,15 @@ pub struct Judge {
 }
 
 /// Why there is no answer.
+///
+/// ```
+/// use callsieve::check::{Judge, JudgeError, Subject};
+/// use callsieve::{Arch, Profile, Target};
+/// let policy = Profile::container_default()?.resolve(&Target::exactly(&[Arch::Aarch64]))?;
+/// let answer = Judge::new().max_nodes(10).regions(&Subject::policy(&policy));
+/// assert!(matches!(answer, Err(JudgeError::TooLarge { max_nodes: 10 })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum JudgeError {
@@ -71,6 +92,8 @@ pub enum JudgeError {
 }
 
 /// A call that two subjects answer differently.
+///
+/// See the example of [`Judge`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Witness {

@@ -11,6 +11,8 @@
 //! - [`simulate`] runs a program on one call, exactly as the kernel does.
 //! - [`lint`] tells what a profile does that its author most likely does not want.
 //! - [`cacheable`] tells whether the kernel will remember that a number is always allowed, and if not, why.
+//!
+//! See the example of [`prove`].
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 

@@ -55,6 +55,14 @@ pub struct Prover {
 }
 
 /// The figures of a proof that succeeded.
+///
+/// ```
+/// use callsieve::{Action, Arch, Compiler, Profile, Target, check};
+/// let policy = Profile::new(Action::Errno(1)).allow("read").resolve(&Target::new(Arch::Aarch64))?;
+/// let filter = Compiler::new().compile(&policy)?;
+/// assert_eq!(check::prove(filter.program(), &policy)?, filter.report().proof);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Proof {
@@ -65,6 +73,8 @@ pub struct Proof {
 }
 
 /// Why there is no proof.
+///
+/// See the example of [`prove`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProveError {
@@ -83,6 +93,8 @@ pub enum ProveError {
 }
 
 /// A call that a program and a policy answer differently.
+///
+/// See the example of [`prove`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counterexample {

@@ -18,12 +18,16 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// What a subject does, over all calls: [`CallGroup`]s that are disjoint and leave nothing out.
+///
+/// See the example of [`regions`](regions()).
 #[derive(Clone, Debug)]
 pub struct Regions {
     groups: Vec<CallGroup>,
 }
 
 /// Calls, given by architecture token and number, that behave alike.
+///
+/// See the example of [`regions`](regions()).
 #[derive(Clone, Debug)]
 pub struct CallGroup {
     calls: CallSet,
@@ -31,6 +35,8 @@ pub struct CallGroup {
 }
 
 /// Arguments that lead to one answer.
+///
+/// See the example of [`regions`](regions()).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
     conditions: Vec<Condition>,
@@ -38,6 +44,8 @@ pub struct Region {
 }
 
 /// What a word of the call must be.
+///
+/// See the example of [`regions`](regions()).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     word: Word,
@@ -45,6 +53,8 @@ pub struct Condition {
 }
 
 /// A word behind the number.
+///
+/// See the example of [`regions`](regions()).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Word {

@@ -8,6 +8,8 @@ use crate::bpf::{Action, Endian, Insn, Program, SyscallData, opcode};
 use alloc::vec::Vec;
 
 /// What a program answered to one call, and how.
+///
+/// See the example of [`simulate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Run {
@@ -27,6 +29,8 @@ impl Run {
 }
 
 /// What a program answered to one call, without the path.
+///
+/// See the example of [`evaluate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -66,6 +70,14 @@ pub fn simulate(program: &Program, call: &SyscallData, endian: Endian) -> Run {
 }
 
 /// Like [`simulate`], but only counts the steps: for many calls.
+///
+/// ```
+/// use callsieve::bpf::{Action, Endian, Insn, Program, SyscallData, opcode};
+/// let kill = Program::new(vec![Insn::stmt(opcode::RET_K, Action::KillProcess.to_raw())])?;
+/// let outcome = callsieve::check::evaluate(&kill, &SyscallData::default(), Endian::Little);
+/// assert_eq!((outcome.action(), outcome.steps), (Action::KillProcess, 1));
+/// # Ok::<(), callsieve::bpf::VerifyError>(())
+/// ```
 pub fn evaluate(program: &Program, call: &SyscallData, endian: Endian) -> Outcome {
     let mut steps = 0_u32;
     let raw = execute(program.as_insns(), call, endian, |_| steps = steps.saturating_add(1));

@@ -11,6 +11,16 @@ use core::ops::RangeInclusive;
 ///
 /// It consists of disjoint [`Piece`]s, or of everything outside of them, whichever is shorter. Where only the low 32
 /// bits of an argument matter, it speaks of those ([`Values::width`]).
+///
+/// ```
+/// use callsieve::{Action, Arch, Profile, Target, arg, check};
+/// let profile = Profile::new(Action::Errno(1)).allow_if("socket", arg::<0>().is_in([1, 2, 10]));
+/// let policy = profile.resolve(&Target::exactly(&[Arch::Aarch64]))?;
+/// let regions = check::regions(&check::Subject::policy(&policy))?;
+/// let allowed = regions.of(Arch::Aarch64.audit(), 198).iter().find(|region| region.action() == Action::Allow);
+/// assert_eq!(allowed.unwrap().conditions()[0].values().intervals(8), Some(vec![1..=2, 10..=10]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Values {
     pub(super) width: u16,
@@ -20,6 +30,8 @@ pub struct Values {
 }
 
 /// A part of a set: values that have certain bits under a mask, and whose lowest bits are in an interval.
+///
+/// See the example of [`Values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     mask: u64,

@@ -13,6 +13,15 @@ use core::fmt::{self, Write};
 use thiserror::Error;
 
 /// Why a policy could not be compiled.
+///
+/// ```
+/// use callsieve::check::{ProveError, Prover};
+/// use callsieve::{Action, Arch, CompileError, Compiler, Profile, Target};
+/// let policy = Profile::new(Action::Errno(1)).allow("read").resolve(&Target::new(Arch::Aarch64))?;
+/// let result = Compiler::new().prover(Prover::new().max_nodes(10)).compile(&policy);
+/// assert!(matches!(result, Err(CompileError::Proof(ProveError::TooLarge { max_nodes: 10 }))));
+/// # Ok::<(), callsieve::policy::ResolveError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CompileError {
@@ -53,6 +62,8 @@ impl From<VerifyError> for CompileError {
 }
 
 /// What one call adds to a program.
+///
+/// See the example of [`CompileError`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Contributor {

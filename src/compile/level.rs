@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 /// What a filter shall be good for. Every level means the same; they differ in length and in the number of instructions
 /// that a call executes.
+///
+/// See the example of [`Compiler`](crate::Compiler).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Level {

@@ -65,6 +65,8 @@ impl<'a> Layer<'a> {
 }
 
 /// A program that does what other programs did, and the figures of those.
+///
+/// See the example of [`Compiler::fuse`](crate::Compiler::fuse).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Replacement {
@@ -96,6 +98,8 @@ impl Replacement {
 }
 
 /// The figures of the programs that were replaced, all together. Steps are executed instructions, the returns included.
+///
+/// See the example of [`Compiler::fuse`](crate::Compiler::fuse).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Replaced {
@@ -112,6 +116,8 @@ pub struct Replaced {
 }
 
 /// Steps of the replaced programs on one ABI, over the same calls and arguments as in the [`Report`] of the replacement.
+///
+/// See the example of [`Compiler::fuse`](crate::Compiler::fuse).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ReplacedOnArch {
@@ -126,6 +132,11 @@ pub struct ReplacedOnArch {
 }
 
 /// Why programs could not be replaced by one.
+///
+/// ```
+/// use callsieve::{Arch, Compiler, ReplaceError};
+/// assert!(matches!(Compiler::new().fuse(&[], &[Arch::X86_64]), Err(ReplaceError::Nothing)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ReplaceError {

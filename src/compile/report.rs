@@ -11,6 +11,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// The figures of a filter. Steps are executed instructions, the return included.
+///
+/// See the example of [`Compiler`](crate::Compiler).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
@@ -31,6 +33,8 @@ pub struct Report {
 }
 
 /// The figures of a filter on one ABI.
+///
+/// See the example of [`Compiler`](crate::Compiler).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ArchReport {
@@ -56,6 +60,8 @@ pub struct ArchReport {
 }
 
 /// A call that may be allowed, but runs the filter every time.
+///
+/// See the example of [`Compiler`](crate::Compiler).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Uncached {

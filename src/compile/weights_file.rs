@@ -15,6 +15,11 @@ const KEYS: [&str; 3] = ["frequencies", "shares", "worst_case"];
 const SHARES: [&str; 5] = ["any", "allowed", "denied", "checked", "frequency"];
 
 /// Why a weights file cannot be used.
+///
+/// ```
+/// let error = callsieve::Weights::from_json(r#"{"frequencies": {"read": -1}}"#).unwrap_err();
+/// assert_eq!(error.path(), "$.frequencies.read");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{path}: {message}")]
 pub struct WeightsError {

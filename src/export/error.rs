@@ -11,6 +11,15 @@ use core::fmt;
 use thiserror::Error;
 
 /// Why a policy cannot be written as an OCI profile, or in another language.
+///
+/// ```
+/// use callsieve::import::Language;
+/// use callsieve::{Action, Arch, Profile, Target};
+/// let policy = Profile::new(Action::Errno(1)).allow("read").resolve(&Target::exactly(&[Arch::X86_64]))?;
+/// let error = policy.to_language(Language::Kafel).unwrap_err();
+/// assert!(error.to_string().starts_with("kafel cannot say"));
+/// # Ok::<(), callsieve::policy::ResolveError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ExportError {
@@ -69,6 +78,8 @@ pub enum ExportError {
 }
 
 /// What stands in the way of a region.
+///
+/// See the example of [`ExportError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Obstacle {

@@ -10,6 +10,8 @@
 //! an error that names the region; nothing is ever approximated.
 //!
 //! [`Policy::from_program`] is the way back: what somebody's filter does, as rules.
+//!
+//! See the example of [`Policy::to_oci_json`](crate::Policy::to_oci_json).
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 

@@ -19,6 +19,22 @@ use alloc::vec::Vec;
 use thiserror::Error;
 
 /// Why the rules of a program could not be written down.
+///
+/// ```
+/// use callsieve::bpf::{Action, Insn, Program, SyscallData, opcode};
+/// use callsieve::export::ProgramError;
+/// use callsieve::{Arch, Policy, Target};
+/// // It looks where the call comes from, which no profile can say.
+/// let program = Program::new(vec![
+///     Insn::stmt(opcode::LD_W_ABS, 8),
+///     Insn::new(opcode::JEQ_K, 1, 0, 0),
+///     Insn::stmt(opcode::RET_K, Action::Allow.to_raw()),
+///     Insn::stmt(opcode::RET_K, Action::KillProcess.to_raw()),
+/// ])?;
+/// let error = Policy::from_program(&program, &Target::exactly(&[Arch::X86_64])).unwrap_err();
+/// assert!(matches!(error, ProgramError::InstructionPointer { .. }));
+/// # Ok::<(), callsieve::bpf::VerifyError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProgramError {

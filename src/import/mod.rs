@@ -74,6 +74,8 @@ pub const MAX_NESTING: usize = 64;
 pub const MAX_ALTERNATIVES: usize = 4096;
 
 /// The language of a file.
+///
+/// See the example of [`import`](crate::import).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Language {
@@ -132,6 +134,8 @@ impl fmt::Display for Language {
 type Files<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 /// Reads files of a language for a machine.
+///
+/// See the example of [`import`](crate::import).
 #[derive(Clone, Copy)]
 #[must_use]
 pub struct Importer<'a> {
@@ -148,6 +152,8 @@ impl fmt::Debug for Importer<'_> {
 }
 
 /// A profile from a file.
+///
+/// See the example of [`import`](crate::import).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Imported {

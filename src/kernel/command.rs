@@ -14,6 +14,8 @@ use std::process::{Child, Command, ExitStatus};
 use thiserror::Error;
 
 /// Why a program was not started under a filter. Nothing runs then, and the calling process is unchanged.
+///
+/// See the example of [`spawn`](spawn()).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -118,6 +120,8 @@ pub(super) fn decode(code: i32, install: Install, program: &Program) -> Option<I
 }
 
 /// Why there is no exit status of a program.
+///
+/// See the example of [`spawn`](spawn()).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WaitError {
@@ -137,6 +141,8 @@ pub enum WaitError {
 /// decides what they mean, so until it ends this process ignores them. See system(3).
 ///
 /// Dispositions of signals belong to the whole process; other threads should not change these two meanwhile.
+///
+/// See the example of [`spawn`](spawn()).
 pub fn wait(child: &mut Child) -> Result<ExitStatus, WaitError> {
     let _interrupts = IgnoredInterrupts::new();
     // As long as the child has not been waited for, its number stays its own. If that cannot be had, because it has been
@@ -179,6 +185,12 @@ pub(super) fn has_executed(pid: u32) -> Option<bool> {
 ///
 /// Make it after the program has been started, which would inherit it. Dispositions of signals belong to the whole
 /// process; other threads should not change these two meanwhile.
+///
+/// ```
+/// let ignored = callsieve::kernel::IgnoredInterrupts::new();
+/// // Wait for the program here. Then interrupts mean what they meant before:
+/// drop(ignored);
+/// ```
 #[derive(Debug)]
 pub struct IgnoredInterrupts {
     _both: [Ignored; 2],

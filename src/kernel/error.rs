@@ -10,6 +10,20 @@ use thiserror::Error;
 ///
 /// Making and inspecting one allocates nothing, so that the child between fork and exec can report it. The causes are
 /// those of seccomp(2) and of `seccomp_set_mode_filter` in `kernel/seccomp.c`.
+///
+/// ```
+/// use callsieve::Filter;
+/// use callsieve::kernel::{Install, InstallError};
+///
+/// fn confine(filter: &Filter) -> Result<(), InstallError> {
+///     let result = filter.install(Install::new().tsync(true));
+///     if let Err(InstallError::ThreadDiverged { tid: Some(tid) }) = result {
+///         eprintln!("thread {tid} has a filter of its own; nothing is installed, and no_new_privs is set");
+///     }
+///     result.map(drop)
+/// }
+/// # let _ = confine;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InstallError {

@@ -3,6 +3,8 @@
 use core::fmt;
 
 /// A flag of `SECCOMP_SET_MODE_FILTER`, see seccomp(2). These are all that exist up to Linux 7.3.
+///
+/// See the example of [`FilterFlags`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FilterFlag {

@@ -7,6 +7,8 @@ use crate::policy::Target;
 use thiserror::Error;
 
 /// The machine; made by [`host()`].
+///
+/// See the example of [`host`](host()).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Host {
@@ -16,6 +18,8 @@ pub struct Host {
 }
 
 /// Why the facts could not be had.
+///
+/// See the example of [`host`](host()).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HostError {

@@ -30,6 +30,8 @@ pub struct Install {
 }
 
 /// What was installed, and how.
+///
+/// See the example of [`kernel`](crate::kernel).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Installed {
     flags: FilterFlags,
@@ -276,6 +278,14 @@ impl Installed {
 /// That includes `exit_group(2)`, which is what leaving `main` and `std::process::exit` use, and most allocations: end
 /// such a thread with the bare exit call. See `SECCOMP_SET_MODE_STRICT` in seccomp(2). It is made by prctl(2), which
 /// does the same and exists since Linux 2.6.23.
+///
+/// ```no_run
+/// // In a child that was made for one computation on open descriptors:
+/// callsieve::kernel::strict_mode()?;
+/// // SAFETY: ends the only thread.
+/// unsafe { libc::syscall(libc::SYS_exit, 0) };
+/// # Ok::<(), callsieve::kernel::InstallError>(())
+/// ```
 ///
 /// # Errors
 /// [`InstallError::ModeLocked`] if the thread has a filter, [`InstallError::NoFilterMode`] without `CONFIG_SECCOMP`.

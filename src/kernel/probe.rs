@@ -40,6 +40,13 @@ pub fn action_available(action: Action) -> bool {
 /// Whether the running kernel knows a flag of seccomp(2).
 ///
 /// Asks by installing "nothing" with the flag, which fails with EFAULT if the flag is known and with EINVAL if not.
+///
+/// ```
+/// use callsieve::kernel::{FilterFlag, flag_available};
+/// if !flag_available(FilterFlag::WaitKillableRecv) {
+///     eprintln!("signals interrupt calls that a supervisor works on");
+/// }
+/// ```
 #[inline]
 pub fn flag_available(flag: FilterFlag) -> bool {
     // This one is valid only together with a listener.

@@ -4,6 +4,8 @@ use super::raw;
 use thiserror::Error;
 
 /// The seccomp mode of a thread.
+///
+/// See the example of [`status_of`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {
@@ -16,6 +18,8 @@ pub enum Mode {
 }
 
 /// The seccomp state of a thread; made by [`status()`].
+///
+/// See the example of [`status`](status()).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Status {
@@ -25,6 +29,8 @@ pub struct Status {
 }
 
 /// Why a state could not be read.
+///
+/// See the example of [`status`](status()).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StatusError {

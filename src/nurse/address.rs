@@ -8,6 +8,8 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What carries the bytes.
+///
+/// See the example of [`Address`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transport {
@@ -20,6 +22,14 @@ pub enum Transport {
 }
 
 /// Where a socket is, or goes to.
+///
+/// ```
+/// use callsieve::nurse::{Acl, Address, Transport};
+/// let acl = Acl::from_toml("connect = [\"tcp:127.0.0.1:80\"]")?;
+/// let here = Address::Ip([127, 0, 0, 1].into(), 80);
+/// assert!(acl.may_connect(Transport::Tcp, &here) && !acl.may_connect(Transport::Udp, &here));
+/// # Ok::<(), callsieve::nurse::AclError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {

@@ -7,6 +7,8 @@ use std::io;
 use thiserror::Error;
 
 /// Why a nurse cannot do its work. Nothing has been started then.
+///
+/// See the example of [`nurse`](crate::nurse).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum NurseError {

@@ -8,6 +8,8 @@ use alloc::string::String;
 use core::fmt;
 
 /// One decision about one object. A call can bring several, or none.
+///
+/// See the example of [`nurse`](crate::nurse).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {

@@ -121,6 +121,8 @@ use target::{Answer, Step, Stop, Target};
 const THREADS: usize = 4;
 
 /// Runs programs under an ACL. See the [module](self).
+///
+/// See the example of [`nurse`](crate::nurse).
 #[derive(Debug)]
 pub struct Nurse {
     inner: Arc<Inner>,

@@ -23,6 +23,11 @@ const MAX_RULES: usize = 20_000;
 const MAX_PATH: usize = 4095;
 
 /// Why a text is no ACL: all that is wrong with it.
+///
+/// ```
+/// let error = callsieve::nurse::Acl::from_toml("reed = []").unwrap_err();
+/// assert!(error.problems()[0].contains("reed"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{}", shown(problems))]
 pub struct AclError {

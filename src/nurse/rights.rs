@@ -4,6 +4,8 @@ use core::fmt;
 use core::ops::{BitAnd, BitOr};
 
 /// A set of rights for a path.
+///
+/// See the example of [`Acl`](super::Acl).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rights(u8);
 

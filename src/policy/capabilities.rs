@@ -82,6 +82,8 @@ pub struct Capabilities {
 }
 
 /// A name that is no capability.
+///
+/// See the example of [`Capabilities`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("unknown capability \"{name}\": a name of capabilities(7) is expected, such as CAP_SYS_ADMIN")]
 pub struct UnknownCapability {

@@ -8,6 +8,16 @@ use core::fmt;
 use thiserror::Error;
 
 /// Why a profile could not be resolved.
+///
+/// ```
+/// use callsieve::{Action, Arch, Profile, Target, arg};
+/// let profile = Profile::new(Action::Errno(1))
+///     .allow_if("socket", [arg::<0>().ge(3)])
+///     .rule(Action::KillProcess, "socket", [arg::<0>().le(10)]);
+/// let error = profile.resolve(&Target::new(Arch::X86_64)).unwrap_err();
+/// assert_eq!(error.diagnostics().unwrap().worst(), Some(callsieve::profile::Severity::Error));
+/// println!("{error}"); // with both rules and a call that both match
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ResolveError {

@@ -2,6 +2,8 @@
 //!
 //! [`Policy::decide`] is the meaning. It is so plain that it can be reviewed by eye; everything else in this crate is
 //! judged by it.
+//!
+//! See the example of [`Target`].
 
 mod arches;
 mod arguments;

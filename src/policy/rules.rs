@@ -82,6 +82,14 @@ pub(crate) enum Test {
 }
 
 /// How the profile wants to be installed.
+///
+/// ```
+/// use callsieve::profile::Flag;
+/// use callsieve::{Action, Arch, Profile, Target};
+/// let policy = Profile::new(Action::Errno(1)).flag(Flag::Log).resolve(&Target::new(Arch::X86_64))?;
+/// assert_eq!(policy.install_options().flags(), Some(&[Flag::Log][..]));
+/// # Ok::<(), callsieve::policy::ResolveError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstallOptions {
     /// `None` if the profile does not say.

@@ -6,6 +6,19 @@ use crate::bpf::Action;
 use alloc::vec::Vec;
 
 /// Which meaning rules have that can match the same call.
+///
+/// ```
+/// use callsieve::bpf::SyscallData;
+/// use callsieve::policy::Semantics;
+/// use callsieve::{Action, Arch, Profile, Target, arg};
+/// let profile = Profile::new(Action::Errno(1)).allow("socket").rule(Action::Errno(38), "socket", [arg::<0>().eq(5)]);
+/// let args = [5, 0, 0, 0, 0, 0];
+/// let call = SyscallData { nr: 41, arch: Arch::X86_64.audit(), args, ..SyscallData::default() };
+/// let answer = |meaning| profile.resolve(&Target::new(Arch::X86_64).semantics(meaning)).map(|policy| policy.decide(&call));
+/// assert_eq!(answer(Semantics::Strict)?, Action::Errno(38)); // the narrower rule
+/// assert_eq!(answer(Semantics::Oci)?, Action::Allow); // the one without conditions
+/// # Ok::<(), callsieve::policy::ResolveError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Semantics {
@@ -21,6 +34,19 @@ pub enum Semantics {
 ///
 /// The kernel reads only the low 32 bits of an `int`, `unsigned` or `uid_t` parameter, whatever the caller leaves in the
 /// upper half of the register.
+///
+/// ```
+/// use callsieve::bpf::SyscallData;
+/// use callsieve::policy::ArgWidth;
+/// use callsieve::{Action, Arch, Profile, Target, arg};
+/// let profile = Profile::new(Action::Errno(1)).allow_if("socket", [arg::<0>().eq(1)]);
+/// let args = [(1 << 32) + 1, 0, 0, 0, 0, 0]; // AF_UNIX for the kernel
+/// let call = SyscallData { nr: 41, arch: Arch::X86_64.audit(), args, ..SyscallData::default() };
+/// let answer = |width| profile.resolve(&Target::new(Arch::X86_64).arg_width(width)).map(|policy| policy.decide(&call));
+/// assert_eq!(answer(ArgWidth::Typed)?, Action::Allow);
+/// assert_eq!(answer(ArgWidth::Written)?, Action::Errno(1));
+/// # Ok::<(), callsieve::policy::ResolveError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ArgWidth {
@@ -77,6 +103,17 @@ pub enum Unlisted {
 }
 
 /// The answer to x32 numbers where x86_64 is listed and x32 is not.
+///
+/// ```
+/// use callsieve::bpf::SyscallData;
+/// use callsieve::policy::UnlistedX32;
+/// use callsieve::{Action, Arch, Profile, Target};
+/// let target = Target::exactly(&[Arch::X86_64]).unlisted_x32(UnlistedX32::Default);
+/// let policy = Profile::new(Action::Errno(1)).allow("write").resolve(&target)?;
+/// let write = SyscallData { nr: Arch::X32_BIT + 1, arch: Arch::X86_64.audit(), ..SyscallData::default() };
+/// assert_eq!(policy.decide(&write), Action::Errno(1)); // and not KILL_PROCESS
+/// # Ok::<(), callsieve::policy::ResolveError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnlistedX32 {

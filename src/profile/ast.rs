@@ -7,6 +7,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Where a profile comes from; it decides which meaning is the default ([`crate::policy::Semantics`]).
+///
+/// ```
+/// use callsieve::profile::Dialect;
+/// use callsieve::{Action, Profile};
+/// assert_eq!(Profile::new(Action::Errno(1)).dialect(), Dialect::Builder);
+/// assert_eq!(Profile::container_default()?.dialect(), Dialect::Docker);
+/// # Ok::<(), callsieve::profile::ProfileError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
@@ -55,6 +63,13 @@ pub struct Profile {
 }
 
 /// One entry of `syscalls`.
+///
+/// ```
+/// let profile = callsieve::Profile::container_default()?;
+/// let rule = &profile.rules()[0];
+/// assert_eq!((rule.path(), rule.args().len()), ("$.syscalls[0]", 0));
+/// # Ok::<(), callsieve::profile::ProfileError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     pub(crate) calls: Vec<Call>,
@@ -89,6 +104,8 @@ impl Rule {
 }
 
 /// A system call in a rule.
+///
+/// See the example of [`IntoCalls`](super::IntoCalls).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Call {
@@ -99,6 +116,17 @@ pub enum Call {
 }
 
 /// An action with its number as written.
+///
+/// ```
+/// use callsieve::bpf::SyscallData;
+/// use callsieve::profile::ActionSpec;
+/// use callsieve::{Action, Arch, Profile, Target};
+/// let profile = Profile::new(Action::Errno(1)).rule(ActionSpec::ErrnoName("ENOSYS".into()), "clone3", []);
+/// let policy = profile.resolve(&Target::new(Arch::Mips64))?;
+/// let clone3 = SyscallData { nr: 5435, arch: Arch::Mips64.audit(), ..SyscallData::default() };
+/// assert_eq!(policy.decide(&clone3), Action::Errno(89));
+/// # Ok::<(), callsieve::policy::ResolveError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ActionSpec {
@@ -111,6 +139,8 @@ pub enum ActionSpec {
 /// One condition: a comparison of an argument with a constant.
 ///
 /// [`arg`](crate::profile::arg) starts one in Rust.
+///
+/// See the example of [`arg`](super::arg).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Arg {
     pub(crate) index: u8,
@@ -123,6 +153,11 @@ pub struct Arg {
 }
 
 /// A comparison, unsigned.
+///
+/// ```
+/// use callsieve::{arg, profile::Op};
+/// assert_eq!(arg::<1>().in_range(34..=64).map(|condition| condition.op()), [Op::Ge, Op::Le]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The names are the documentation.
@@ -138,6 +173,11 @@ pub enum Op {
 }
 
 /// How much of an argument a condition sees.
+///
+/// ```
+/// use callsieve::{arg, profile::Width};
+/// assert_eq!(arg::<0>().as_u32().eq(1).width(), Width::Bits32);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Width {
@@ -149,6 +189,8 @@ pub enum Width {
 }
 
 /// An entry of `architectures`.
+///
+/// See the example of [`Profile::architectures`](super::Profile::architectures).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ListedArch {
@@ -159,6 +201,13 @@ pub enum ListedArch {
 }
 
 /// An entry of `archMap`.
+///
+/// ```
+/// let profile = callsieve::Profile::container_default()?;
+/// let x86_64 = profile.arch_map().iter().find(|entry| entry.architecture() == callsieve::Arch::X86_64);
+/// assert!(x86_64.unwrap().sub_architectures().contains(&callsieve::Arch::X86));
+/// # Ok::<(), callsieve::profile::ProfileError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubArches {
     pub(crate) architecture: Arch,
@@ -166,6 +215,12 @@ pub struct SubArches {
 }
 
 /// `includes` or `excludes` of an entry; empty lists and `None` say nothing.
+///
+/// ```
+/// let profile = callsieve::Profile::container_default()?;
+/// assert!(profile.rules().iter().any(|rule| rule.includes().caps().iter().any(|cap| cap == "CAP_SYS_ADMIN")));
+/// # Ok::<(), callsieve::profile::ProfileError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct When {
     /// Names of capabilities, `CAP_SYS_ADMIN` and so on.
@@ -177,6 +232,8 @@ pub struct When {
 }
 
 /// An entry of `flags`: a flag of seccomp(2).
+///
+/// See the example of [`InstallOptions`](crate::policy::InstallOptions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flag {

@@ -11,6 +11,13 @@ use thiserror::Error;
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $severity:ident, $why:literal, $instead:literal;)*) => {
         /// The kind of a finding.
+        ///
+        /// ```
+        /// use callsieve::profile::{Code, Severity};
+        /// let code: Code = "kill-thread".parse()?;
+        /// assert_eq!((code, code.severity()), (Code::KillThread, Severity::Warning));
+        /// # Ok::<(), callsieve::profile::UnknownCode>(())
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Code { $($(#[doc = $doc])+ $variant,)* }
@@ -331,6 +338,8 @@ codes! {
 }
 
 /// No code has this name.
+///
+/// See the example of [`Code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("no finding has this code")]
 pub struct UnknownCode;

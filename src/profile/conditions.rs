@@ -30,6 +30,8 @@ pub trait IntoConditions {
 }
 
 /// A choice of values of one argument; made by [`Operand::is_in`].
+///
+/// See the example of [`IntoConditions`](super::IntoConditions).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct AnyOf {

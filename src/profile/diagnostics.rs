@@ -8,6 +8,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// How bad a finding is.
+///
+/// See the example of [`Linter`](crate::check::Linter).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Severity {
@@ -20,6 +22,8 @@ pub enum Severity {
 }
 
 /// One finding.
+///
+/// See the example of [`lint`](crate::check::lint()).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     severity: Severity,
@@ -31,6 +35,8 @@ pub struct Diagnostic {
 }
 
 /// A call that shows what a finding is about.
+///
+/// See the example of [`lint`](crate::check::lint()).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Example {
@@ -153,6 +159,8 @@ impl fmt::Display for Diagnostic {
 }
 
 /// Findings in the order of the file.
+///
+/// See the example of [`lint`](crate::check::lint()).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,

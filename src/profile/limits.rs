@@ -2,6 +2,12 @@
 //!
 //! Far above what real profiles need (the largest of 178 collected ones has 40 kilobytes, 318 entries and 413 names), and
 //! low enough that a hostile file costs neither time nor memory.
+//!
+//! ```
+//! use callsieve::profile::{Format, Profile, limits};
+//! let error = Profile::from_json(&" ".repeat(limits::MAX_BYTES + 1), Format::Auto).unwrap_err();
+//! assert!(error.to_string().contains("at most 4194304"));
+//! ```
 
 /// Bytes of a file: 4 MiB.
 pub const MAX_BYTES: usize = 4 << 20;

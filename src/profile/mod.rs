@@ -2,6 +2,8 @@
 //!
 //! A [`Profile`] says what somebody wrote; it has no target yet. [`Profile::resolve`] turns it into a
 //! [`Policy`](crate::policy::Policy), which says what it means on given architectures.
+//!
+//! See the example of [`Profile::new`].
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 

@@ -2,6 +2,8 @@
 //! to whoever may make them.
 
 /// A call of the closure and why it belongs there.
+///
+/// See the example of [`Draft`](super::Draft).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Benign {

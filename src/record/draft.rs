@@ -21,6 +21,17 @@ use core::fmt;
 const MAX_ALTERNATIVES: usize = 128;
 
 /// A profile made of a recording; by [`Recorder::draft`].
+///
+/// ```
+/// use callsieve::Arch;
+/// use callsieve::record::{Recorder, Recording};
+/// let mut recording = Recording::new();
+/// recording.read_strace("getpid() = 4711\n", Arch::X86_64)?;
+/// let draft = Recorder::new().draft(&recording)?;
+/// assert_eq!(draft.names(), ["getpid"]);
+/// assert!(draft.closure().iter().any(|call| call.name == "rt_sigreturn"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Draft {
@@ -31,6 +42,8 @@ pub struct Draft {
 }
 
 /// Where a profile allows more than was seen.
+///
+/// See the example of [`Draft`](super::Draft).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Doubt {

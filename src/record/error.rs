@@ -8,6 +8,8 @@ use thiserror::Error;
 
 /// Why a program could not be recorded. Nothing of it runs any more then, and the recording has what was seen up to
 /// there.
+///
+/// See the example of [`Recorder`](crate::record::Recorder).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RecordError {

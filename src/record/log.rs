@@ -6,6 +6,14 @@ use crate::check::{AuditError, AuditRecord};
 use thiserror::Error;
 
 /// What was read from a log.
+///
+/// ```
+/// use callsieve::Arch;
+/// use callsieve::record::Recording;
+/// let read = Recording::new().read_strace("getpid() = 4711\nwhat is this?\n", Arch::X86_64)?;
+/// assert_eq!((read.calls, read.not_understood, read.first), (1, 1, Some(2)));
+/// # Ok::<(), callsieve::record::LogError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogRead {
@@ -18,6 +26,11 @@ pub struct LogRead {
 }
 
 /// Why a log is of no use.
+///
+/// ```
+/// use callsieve::record::Recording;
+/// assert!(Recording::new().read_audit("nothing of the kind\n").is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LogError {

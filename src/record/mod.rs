@@ -23,6 +23,8 @@
 //! # Recording is no confinement
 //!
 //! A program that is recorded may do everything. Do not record what you do not trust.
+//!
+//! See the example of [`Recorder`].
 
 mod closure;
 mod draft;
@@ -44,6 +46,19 @@ pub use recorder::{New, Progress, Recorder, Refine, Run};
 pub use recording::{Note, RecordedCall, Recording};
 
 /// What a profile says of the arguments that were seen.
+///
+/// ```
+/// use callsieve::bpf::SyscallData;
+/// use callsieve::record::{Arguments, Recorder, Recording};
+/// let mut recording = Recording::new();
+/// for family in [1, 2] {
+///     let args = [family, 1, 0, 0, 0, 0];
+///     recording.add(&SyscallData { nr: 41, arch: callsieve::Arch::X86_64.audit(), args, ..SyscallData::default() });
+/// }
+/// let draft = Recorder::new().arguments(Arguments::Sets).draft(&recording)?;
+/// assert!(draft.profile().rules().iter().any(|rule| !rule.args().is_empty()));
+/// # Ok::<(), callsieve::record::RecordError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Arguments {

@@ -50,6 +50,13 @@ pub struct Recorder<'p> {
 type Tell<'p> = Box<dyn Fn(&Progress) + Send + Sync + 'p>;
 
 /// How far a run has come.
+///
+/// ```
+/// use callsieve::record::Recorder;
+/// let recorder = Recorder::new().progress(std::time::Duration::from_secs(1), |so_far| {
+///     eprintln!("{} calls of {} kinds", so_far.counted, so_far.kinds);
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -62,6 +69,8 @@ pub struct Progress {
 }
 
 /// A run that has ended.
+///
+/// See the example of [`Recorder`](crate::record::Recorder).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Run {
@@ -74,6 +83,8 @@ pub struct Run {
 }
 
 /// A call that a run showed for the first time.
+///
+/// See the example of [`Recorder`](crate::record::Recorder).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct New {
@@ -116,6 +127,8 @@ impl Run {
 }
 
 /// How often to run again.
+///
+/// See the example of [`Recorder`](crate::record::Recorder).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Refine {

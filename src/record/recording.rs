@@ -67,6 +67,14 @@ pub(super) enum Lost {
 }
 
 /// Something about a recording that whoever uses it should know.
+///
+/// ```
+/// use callsieve::bpf::SyscallData;
+/// use callsieve::record::{Note, Recording};
+/// let mut recording = Recording::new();
+/// recording.add(&SyscallData { arch: 7, ..SyscallData::default() });
+/// assert!(matches!(recording.notes().next(), Some(Note::UnknownArch { token: 7 })));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Note {
@@ -316,6 +324,8 @@ impl Seen {
 }
 
 /// A call of a [`Recording`].
+///
+/// See the example of [`Recording`].
 #[derive(Clone, Copy, Debug)]
 pub struct RecordedCall<'r> {
     arch: Arch,

@@ -6,6 +6,15 @@ use crate::profile::IntoCalls;
 use std::vec::Vec;
 
 /// A set, calls (as for [`Profile::allow`](crate::Profile::allow)), or several sets.
+///
+/// ```
+/// use callsieve::{Sandbox, sandbox::sets::v1, sys};
+/// let sandbox = Sandbox::deny_by_default()
+///     .allow(v1::RUNTIME)
+///     .allow([v1::TIME, v1::SIGNALS])
+///     .allow(sys::OPENAT)
+///     .allow(["getppid", "sysinfo"]);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither a set nor a list of calls",
     note = "sets and calls do not mix in one list: use `.allow(..)` for each"

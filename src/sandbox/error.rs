@@ -10,6 +10,12 @@ use thiserror::Error;
 
 /// Why a sandbox was not entered. No filter was installed then. What cannot be taken back is `no_new_privs`: it stays
 /// set if the kernel refused the filter.
+///
+/// ```
+/// use callsieve::{Arch, Sandbox, sandbox::SandboxError};
+/// let error = Sandbox::deny_by_default().allow("ptrace").policy(Arch::X86_64).unwrap_err();
+/// assert!(matches!(error, SandboxError::Dangerous { .. }));
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SandboxError {

@@ -5,6 +5,16 @@ use crate::kernel::FilterFlags;
 use std::fmt;
 
 /// What to do on a kernel that lacks something.
+///
+/// ```no_run
+/// use callsieve::Sandbox;
+/// use callsieve::sandbox::{Compat, Enforcement, sets::v1};
+/// let status = Sandbox::deny_by_default().allow(v1::RUNTIME).compat(Compat::Optional).enter()?;
+/// if status.enforcement() != Enforcement::Full {
+///     eprintln!("{status}: {:?}", status.threads());
+/// }
+/// # Ok::<(), callsieve::sandbox::SandboxError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Compat {
@@ -19,6 +29,8 @@ pub enum Compat {
 }
 
 /// How much of a sandbox holds.
+///
+/// See the example of [`Compat`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Enforcement {
@@ -31,6 +43,8 @@ pub enum Enforcement {
 }
 
 /// Which threads the filter judges. Threads and processes that they start inherit it.
+///
+/// See the example of [`Compat`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Threads {
@@ -43,6 +57,8 @@ pub enum Threads {
 /// What is enforced from now on; given by [`Sandbox::enter`](super::Sandbox::enter).
 ///
 /// It prints as a line for a log.
+///
+/// See the example of [`Compat`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Status {

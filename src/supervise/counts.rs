@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Numbers of calls. What came to an end is in exactly one of the numbers after the first. On 32-bit machines they begin
 /// again at 0 after 2^32 calls.
+///
+/// See the example of [`supervise`](crate::supervise).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {

@@ -8,6 +8,8 @@ use core::fmt;
 use core::time::Duration;
 
 /// What became of a call, for the log.
+///
+/// See the example of [`supervise`](crate::supervise).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Decision {
@@ -24,6 +26,8 @@ pub struct Decision {
 }
 
 /// How a call was answered.
+///
+/// See the example of [`supervise`](crate::supervise).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Result {

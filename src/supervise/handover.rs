@@ -35,6 +35,8 @@ pub struct Handover {
 }
 
 /// Why nothing could be taken over. The connection should be closed; the container's calls fail with ENOSYS.
+///
+/// See the example of [`Handover`].
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum HandoverError {

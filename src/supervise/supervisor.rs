@@ -22,6 +22,8 @@ use std::time::Instant;
 use thiserror::Error;
 
 /// What shall become of a call.
+///
+/// See the example of [`supervise`](crate::supervise).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -41,6 +43,17 @@ pub enum Verdict {
 
 /// A handler that may wait for something for long: see [`Verdict::Later`]. It should ask now and then whether the target
 /// is still there ([`Notification::is_waiting`]), because the supervisor only ends when it has.
+///
+/// ```
+/// use callsieve::kernel::{Outcome, Response};
+/// use callsieve::supervise::{Later, Supervisor, Verdict};
+/// let supervisor = Supervisor::new(|_| {
+///     Ok(Outcome::Done(Verdict::Later(Later::new(|call| {
+///         call.note("asked the user"); // for as long as it takes
+///         Ok(Outcome::Done(Verdict::Respond(Response::Errno(13))))
+///     }))))
+/// });
+/// ```
 pub struct Later(Box<dyn FnOnce(&Call<'_>) -> Judged + Send>);
 
 impl Later {
@@ -61,12 +74,16 @@ impl fmt::Debug for Later {
 
 /// What a handler says. A target that has gone needs no verdict. A failure is an answer as well: EFAULT for memory that
 /// is not there, ENAMETOOLONG for a string that is too long, EPERM for everything else.
+///
+/// See the example of [`supervise`](crate::supervise).
 pub type Judged = Result<Outcome<Verdict>, MemoryError>;
 
 type Handler<'h> = Box<dyn Fn(&Call<'_>) -> Judged + Send + Sync + 'h>;
 type Log<'h> = Box<dyn Fn(&Decision) + Send + Sync + 'h>;
 
 /// A call as a handler sees it: the [`Notification`], which the supervisor answers, and a note for the log.
+///
+/// See the example of [`supervise`](crate::supervise).
 #[derive(Debug)]
 pub struct Call<'n> {
     notification: &'n Notification<'n>,
@@ -89,6 +106,14 @@ impl<'n> Deref for Call<'n> {
 }
 
 /// Why a supervisor cannot be made as it is described.
+///
+/// ```
+/// use callsieve::kernel::{Outcome, Response};
+/// use callsieve::supervise::{SuperviseError, Supervisor, Verdict};
+/// let refuse = || Ok(Outcome::Done(Verdict::Respond(Response::Errno(1))));
+/// let error = Supervisor::new(move |_| refuse()).on(["opennat"], move |_| refuse()).unwrap_err();
+/// assert!(matches!(error, SuperviseError::UnknownCall { .. }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SuperviseError {
@@ -119,6 +144,8 @@ enum Turn {
 
 /// Judges calls by handlers on a pool of threads. It can be run several times, also at the same time for several
 /// listeners; the counts are those of all.
+///
+/// See the example of [`supervise`](crate::supervise).
 pub struct Supervisor<'h> {
     handlers: BTreeMap<&'static str, Arc<Handler<'h>>>,
     otherwise: Handler<'h>,
@@ -131,6 +158,15 @@ pub struct Supervisor<'h> {
 }
 
 /// Stops a supervisor from elsewhere.
+///
+/// ```
+/// use callsieve::kernel::{Outcome, Response};
+/// use callsieve::supervise::{Supervisor, Verdict};
+/// let supervisor = Supervisor::new(|_| Ok(Outcome::Done(Verdict::Respond(Response::Errno(1)))));
+/// let stopper = supervisor.stopper()?;
+/// stopper.stop(); // from any thread, while the supervisor runs
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Stopper {
     alarm: Arc<PipeWriter>,

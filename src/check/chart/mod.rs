@@ -18,6 +18,8 @@ use alloc::vec::Vec;
 use thiserror::Error;
 
 /// A picture of what a program decides; made by [`chart`].
+///
+/// See the example of [`chart`](chart()).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Chart {
@@ -64,6 +66,8 @@ enum Colour {
 }
 
 /// Why there is no picture.
+///
+/// See the example of [`chart`](chart()).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ChartError {

@@ -113,6 +113,8 @@ enum Wanted {
 }
 
 /// A line that cannot be used.
+///
+/// See the example of [`ExpectErrors`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("line {line}, column {column}: {message}")]
 #[non_exhaustive]
@@ -126,6 +128,11 @@ pub struct ExpectError {
 }
 
 /// All lines that cannot be used.
+///
+/// ```
+/// let errors = "read: allow\nwrite: alow\n".parse::<callsieve::check::Expectations>().unwrap_err();
+/// assert_eq!(errors.iter().map(|error| error.line).collect::<Vec<_>>(), [2]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{}", Lines(.0))]
 pub struct ExpectErrors(Vec<ExpectError>);
@@ -158,6 +165,8 @@ impl<'a> IntoIterator for &'a ExpectErrors {
 }
 
 /// An expectation that does not hold.
+///
+/// See the example of [`Expectations`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Broken {

@@ -54,6 +54,16 @@ pub fn lint(profile: &Profile, target: &Target) -> Result<Diagnostics, ResolveEr
 }
 
 /// How findings are judged.
+///
+/// ```
+/// use callsieve::check::Linter;
+/// use callsieve::profile::{Code, Severity};
+/// use callsieve::{Action, Arch, Profile, Target};
+/// let profile = Profile::new(Action::KillThread).allow("read");
+/// let found = Linter::new().deny(Code::KillThread).lint(&profile, &Target::new(Arch::Aarch64))?;
+/// assert_eq!(found.worst(), Some(Severity::Error));
+/// # Ok::<(), callsieve::policy::ResolveError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Linter {

@@ -5,6 +5,8 @@
 //! profile: a warning says so. Drop-ins are read if they stand behind the unit, as `systemctl cat UNIT` prints them.
 //!
 //! Groups such as `@system-service` are those of [`v252`].
+//!
+//! See the example of [`Group`].
 
 pub mod v252;
 
@@ -87,6 +89,12 @@ impl IntoCalls for Group {
 }
 
 /// The group with a name, such as `@basic-io`.
+///
+/// ```
+/// use callsieve::import::systemd::named;
+/// assert!(named("@basic-io").unwrap().calls().contains(&"read"));
+/// assert!(named("@basic").is_none());
+/// ```
 pub fn named(name: &str) -> Option<Group> {
     v252::ALL.into_iter().find(|group| group.name == name)
 }

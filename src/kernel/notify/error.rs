@@ -4,6 +4,15 @@ use core::fmt;
 use thiserror::Error;
 
 /// Something that came to user notification after Linux 5.0.
+///
+/// ```
+/// use callsieve::kernel::{Listener, NotifyFeature};
+///
+/// fn can_open_for_targets(listener: &Listener) -> bool {
+///     listener.has(NotifyFeature::AddFd) != Some(false)
+/// }
+/// # let _ = can_open_for_targets;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotifyFeature {
@@ -41,6 +50,8 @@ impl fmt::Display for NotifyFeature {
 
 /// Why something that concerns a listener or a notification failed. That a target has vanished is none of these, see
 /// [`Outcome`](super::Outcome).
+///
+/// See the example of [`Listener`](crate::kernel::Listener).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NotifyError {
@@ -109,6 +120,8 @@ impl NotifyError {
 }
 
 /// Why memory of a target could not be read or written.
+///
+/// See the example of [`TargetMemory`](crate::kernel::TargetMemory).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MemoryError {

@@ -68,6 +68,22 @@ struct Features {
 }
 
 /// What [`Listener::try_recv`] and [`Listener::recv_timeout`] came to.
+///
+/// ```
+/// use callsieve::kernel::{Listener, NotifyError, Received, Response};
+///
+/// /// Answers what is there, in an event loop; `false` if there will be nothing more.
+/// fn answer(listener: &Listener) -> Result<bool, NotifyError> {
+///     loop {
+///         match listener.try_recv()? {
+///             Received::Notification(call) => _ = call.respond(Response::Errno(1))?,
+///             Received::Nothing => return Ok(true),
+///             _ => return Ok(false),
+///         }
+///     }
+/// }
+/// # let _ = answer;
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Received<'l> {

@@ -29,6 +29,8 @@
 //!
 //! A supervisor must not be notified of calls that it makes itself, and it has to answer every notification; dropping
 //! one answers it ([`Listener::answer_if_dropped`]).
+//!
+//! See the example of [`Listener`].
 
 mod error;
 mod ioctl;

@@ -12,6 +12,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 /// The answer to a call that was not made.
+///
+/// See the example of [`Listener`](crate::kernel::Listener).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Response {
@@ -24,6 +26,8 @@ pub enum Response {
 
 /// What something done to a target came to. It can vanish at any moment: be killed, or be interrupted by a signal, which
 /// ends this call as well. Then nothing of it may be believed, and there is nothing left to answer.
+///
+/// See the example of [`TargetMemory`](crate::kernel::TargetMemory).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome<T> {
@@ -95,6 +99,8 @@ impl AddFd {
 ///
 /// The arguments in [`data`](Self::data) are a copy and do not change. What they point to does: see
 /// [the module](super) for what may be relied on.
+///
+/// See the example of [`Listener`](crate::kernel::Listener).
 #[must_use]
 pub struct Notification<'l> {
     listener: &'l Listener,
@@ -382,6 +388,8 @@ impl fmt::Debug for Notification<'_> {
 }
 
 /// A notification that could not be answered in the wanted way and still waits.
+///
+/// See the example of [`Supervised`](crate::kernel::Supervised).
 #[derive(Debug)]
 pub struct Unanswered<'l> {
     error: NotifyError,

@@ -5,6 +5,8 @@ use crate::kernel::StatusError;
 use thiserror::Error;
 
 /// Why the filters or the pending call of a process could not be read. The process was let go.
+///
+/// See the example of [`filters_of`](crate::kernel::filters_of).
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ReadBackError {

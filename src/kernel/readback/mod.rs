@@ -18,6 +18,8 @@ use session::{Real, Tracer, in_session};
 use std::time::Duration;
 
 /// A filter of a thread; made by [`filters_of`].
+///
+/// See the example of [`filters_of`](crate::kernel::filters_of).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct ReadBack {

@@ -132,6 +132,8 @@ pub struct SigsysHandler {
 }
 
 /// Why the handler was not installed.
+///
+/// See the example of [`SigsysHandler`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SigsysError {

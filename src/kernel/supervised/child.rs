@@ -13,6 +13,17 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 /// How far a supervised process has come.
+///
+/// ```
+/// use callsieve::kernel::{Child, ExecState};
+///
+/// fn tell(child: &mut Child) {
+///     if let ExecState::Failed { errno } = child.exec_state() {
+///         eprintln!("the program could not be executed: error {errno}");
+///     }
+/// }
+/// # let _ = tell;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExecState {
@@ -31,6 +42,8 @@ pub enum ExecState {
 ///
 /// As with [`std::process::Child`], dropping it neither ends nor waits for the process. A process that ends is to be
 /// waited for here; before its execve it sends no SIGCHLD and is hidden from waits without `__WALL`.
+///
+/// See the example of [`Supervised`](super::Supervised).
 #[derive(Debug)]
 pub struct Child {
     /// Writes to its standard input, if that is [`Stream::Piped`](super::Stream::Piped). Closed by [`wait`](Self::wait).

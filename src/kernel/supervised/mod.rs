@@ -60,6 +60,11 @@ pub struct Supervised {
 }
 
 /// What a standard stream of a supervised program is.
+///
+/// ```
+/// use callsieve::kernel::{Stream, Supervised};
+/// let quiet = Supervised::new("ls").stdout(Stream::Null).stderr(Stream::Piped);
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub enum Stream {

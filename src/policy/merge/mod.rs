@@ -27,6 +27,8 @@ use rules::{Side, TooMany};
 use thiserror::Error;
 
 /// Why policies could not be put together.
+///
+/// See the example of [`Policy::union`](crate::Policy::union).
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MergeError {

@@ -25,6 +25,15 @@ use report::{Path, Report};
 use serde::Serialize;
 
 /// Which dialect a file is read as.
+///
+/// ```
+/// use callsieve::profile::{Format, Profile};
+/// let text = r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+///     {"names": ["bpf"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_BPF"]}}]}"#;
+/// assert!(Profile::from_json(text, Format::Docker).is_ok());
+/// // A runtime would not know `includes` and allow bpf to everybody.
+/// assert!(Profile::from_json(text, Format::Oci).is_err());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {

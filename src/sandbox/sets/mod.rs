@@ -2,6 +2,8 @@
 //!
 //! A set says what a program does (reads files, serves the network), call by call with the reason, and with conditions
 //! where a call can do more than that. Later versions will be modules beside [`v1`].
+//!
+//! See the example of [`Set`].
 
 pub mod v1;
 

@@ -6,6 +6,8 @@
 //! - Conditions look at the 32 bits that the kernel looks at.
 //! - `no such call` means ENOSYS, as from a kernel that does not have the call, so that C libraries take the older way.
 //!   It gives way to whatever allows the call.
+//!
+//! See the example of [`Set`].
 
 use super::{Grant, Set, set};
 use crate::arch::{Arch, KernelVersion};

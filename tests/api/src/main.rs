@@ -1,5 +1,8 @@
 //! Prints the public interface of a crate, a line for each item, from the JSON that rustdoc writes of it, and fails if a
-//! type of another crate is part of it. `.ci/run release` compares the text with `public-api.txt`.
+//! type of another crate is part of it, or if an item shows no example. `.ci/run release` compares the text with
+//! `public-api.txt`.
+
+mod examples;
 
 use std::process::ExitCode;
 
@@ -11,6 +14,12 @@ const PRIMITIVES: [&str; 9] = ["i8", "i16", "i32", "i64", "u8", "u16", "u32", "u
 fn main() -> ExitCode {
     let Some(path) = std::env::args().nth(1) else {
         eprintln!("usage: callsieve-api FILE.json");
+        return ExitCode::from(2);
+    };
+    let unshown =
+        std::fs::read(&path).ok().and_then(|text| Some(examples::missing(&serde_json::from_slice(&text).ok()?)));
+    let Some(unshown) = unshown else {
+        eprintln!("{path} is no JSON that rustdoc has written");
         return ExitCode::from(2);
     };
     let api = public_api::Builder::from_rustdoc_json(path)
@@ -32,6 +41,10 @@ fn main() -> ExitCode {
     let mut status = ExitCode::SUCCESS;
     for (item, name) in items.iter().filter_map(|item| foreign(item).map(|name| (item, name))) {
         eprintln!("{name} is no part of this crate's promises, and is named in: {item}");
+        status = ExitCode::FAILURE;
+    }
+    for path in unshown {
+        eprintln!("{path} has neither an example nor a sentence such as: See the example of [`Other`].");
         status = ExitCode::FAILURE;
     }
     status
