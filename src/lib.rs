@@ -90,7 +90,8 @@
 //! and its parts, resolving and proving work on budgets, and the search for good programs counts its states. What does
 //! not fit gives a typed error.
 
-#![cfg_attr(not(feature = "std"), no_std)]
+// Tests always have the standard library.
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
