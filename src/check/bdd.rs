@@ -409,4 +409,50 @@ mod tests {
         assert_eq!(bdd.step(), Ok(()));
         assert_eq!(bdd.step(), Err(Exhausted));
     }
+    /// Whether an odd number of these bits is set: two nodes a bit, and twice as many paths with each.
+    fn parity(bdd: &mut Bdd, bits: core::ops::Range<u16>) -> Ref {
+        bits.fold(FALSE, |odd, bit| {
+            let bit = bdd.ask(bit, FALSE, TRUE).unwrap();
+            bdd.xor(odd, bit).unwrap()
+        })
+    }
+
+    /// Without that, the steps of both operations would be 2^40.
+    #[test]
+    fn results_are_remembered() {
+        let mut bdd = Bdd::new(Budget { nodes: 100_000, steps: 20_000 }, 0);
+        let (odd, odd_from_20) = (parity(&mut bdd, 0..40), parity(&mut bdd, 20..40));
+        let odd_below_20 = parity(&mut bdd, 0..20);
+        bdd.budget.steps = 500;
+        assert_eq!(bdd.xor(odd, odd_from_20).unwrap(), odd_below_20);
+        bdd.budget.steps = 500;
+        let operation = Operation::new(1);
+        assert_eq!(bdd.combine(operation, odd, odd_from_20, &mut |a, b| a ^ b).unwrap(), odd_below_20);
+    }
+
+    #[test]
+    fn the_tables_are_bounded() {
+        assert_eq!(cache_len(1 << 10), 1 << 8);
+        assert_eq!(cache_len(1 << 30), MAX_CACHE);
+        // As many places as there can be nodes, not as were expected; and never more than 2^16.
+        let places = |nodes, expected| Bdd::new(Budget { nodes, steps: 0 }, expected).unique.len();
+        assert_eq!([places(9, 9), places(5_000, 600), places(600, 5_000)], [1 << 10, 1 << 11, 1 << 11]);
+        assert_eq!([places(usize::MAX, 20_000), places(usize::MAX, usize::MAX)], [1 << 16, 1 << 16]);
+    }
+
+    /// Steps are counted where a result is not remembered, so a proof fits its budget everywhere only if the places are
+    /// the same everywhere.
+    #[test]
+    fn places_are_the_same_on_every_machine() {
+        let hashes = [[0, 0, 0], [1, 2, 3], [0x8000_0001, 70_000, 0xffff_fff0]].map(hash);
+        assert_eq!(hashes, [0, 0xcd97_d821_8ee0_d937, 0xa379_06d0_8909_91ad]);
+        let table = [(); 1 << 10];
+        assert_eq!(slot(&table, [1, 2, 3]), 33);
+    }
+
+    #[test]
+    fn a_budget_has_a_most() {
+        let budgets = [1, Budget::MOST - 1, usize::MAX].map(|nodes| Budget::of(nodes).nodes);
+        assert_eq!(budgets, [1, Budget::MOST - 1, 1 << 30]);
+    }
 }

@@ -60,6 +60,24 @@ fn equal_and_off_by_one() {
     );
 }
 
+/// A number is also told in hexadecimal where that is another one, and a call without an ABI by its architecture.
+#[test]
+fn counterexamples_say_which_call() {
+    let text = |token, nr, arch| {
+        let call = SyscallData { nr, arch: token, ..SyscallData::default() };
+        Counterexample { call, expected: Action::Allow, got: 0, path: vec![], arch }.to_string()
+    };
+    let x86_64 = Arch::X86_64.audit();
+    for (said, text) in [
+        (": call 9 (mmap) of x86_64 with", text(x86_64, 9, Some(Arch::X86_64))),
+        (": call 10 = 0xa (mprotect) of x86_64 with", text(x86_64, 10, Some(Arch::X86_64))),
+        (": call 1 with the unknown architecture 0x12345678 with", text(0x1234_5678, 1, None)),
+        (": call 1 of the unlisted architecture x86_64, x32 with", text(x86_64, 1, None)),
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
+}
+
 #[test]
 fn the_gates_count() {
     let policy = naive::policy(Arch::X86_64, &[]);
@@ -198,12 +216,31 @@ fn division_by_an_argument() {
     prove(&divided(Insn::stmt(OR_K, 1)), &policy).unwrap();
 }
 
+/// A division by a constant in X is none of the states, and one by zero ends the program like any other.
+#[test]
+fn division_by_a_constant() {
+    let policy = naive::policy(Arch::X86_64, &[(5, vec![rule(&[])])]);
+    let divided = |x: u32| {
+        let tail = [Insn::stmt(DIV_X, 0), jump(JEQ_K, 5 / x.max(1), 1, 0)];
+        gated(&[&[Insn::stmt(LDX_IMM, x), jump(JEQ_K, 5, 0, 2)], &tail[..]].concat())
+    };
+    for x in [1, 2, 5, 6] {
+        assert_eq!(prove(&divided(x), &policy).unwrap().states, 5);
+    }
+    assert_eq!(counterexample(&divided(0), &policy).got, 0);
+}
+
 #[test]
 fn impossible_paths_do_not_count() {
     let policy = naive::policy(Arch::X86_64, &[(5, vec![rule(&[])])]);
     // The second test of the same word can only come out one way.
     let program = gated(&[jump(JEQ_K, 5, 0, 2), jump(JGT_K, 4, 2, 0), Insn::stmt(RET_K, 77)]);
     prove(&program, &policy).unwrap();
+    // Where a test of what was computed always comes out the same way, nothing is made of the other side.
+    for always in [jump(JGE_K, 4, 2, 0), jump(JEQ_K, 3, 0, 2)] {
+        let program = gated(&[jump(JEQ_K, 5, 0, 3), Insn::stmt(OR_K, 4), always, jump(JSET_K, 1, 0, 0)]);
+        assert_eq!(prove(&program, &policy).unwrap().states, 5);
+    }
 }
 
 #[test]
@@ -256,6 +293,22 @@ fn programs_that_explode_end_at_the_budget() {
         let program = Program::new(insns).unwrap();
         let answer = Prover::new().max_nodes(20_000).prove(&program, &policy);
         assert_eq!(answer, Err(ProveError::TooLarge { max_nodes: 20_000 }));
+    }
+}
+
+/// Also what takes no nodes takes memory in proportion to them: numbers, contents of the scratch memory, and states.
+#[test]
+fn memory_is_bounded_where_nodes_are_few() {
+    let policy = naive::policy(Arch::X86_64, &[]);
+    let numbers = (1..150).flat_map(|i| [load(16), Insn::stmt(OR_K, i)]).collect();
+    let scratches = (1..150).flat_map(|i| [Insn::stmt(LD_IMM, i), Insn::stmt(ST, 0)]).collect();
+    let tests = (0..150).map(|i| jump(JSET_K, 1 << (i % 32), 0, 0));
+    let states: Vec<Insn> = [load(16)].into_iter().chain(tests).collect();
+    for (share, body) in [(16, numbers), (64, scratches), (4, states)] {
+        let program: Program = gated(&body);
+        let prove = |limit: usize| Prover::new().max_nodes(limit * share).prove(&program, &policy);
+        assert_eq!(prove(140), Err(ProveError::TooLarge { max_nodes: 140 * share }));
+        assert!(prove(160).unwrap().nodes < 140 * share);
     }
 }
 
