@@ -164,6 +164,13 @@ mod tests {
     }
 
     #[test]
+    fn data_is_told_except_no_data_of_a_trap() {
+        let texts =
+            [Action::Trap(0), Action::Trap(1), Action::Errno(0), Action::Trace(0)].map(|a| alloc::format!("{a}"));
+        assert_eq!(texts, ["TRAP", "TRAP(1)", "ERRNO(0)", "TRACE(0)"]);
+    }
+
+    #[test]
     fn order_is_kernel_precedence() {
         // The kernel compares the action part as a signed number: the lowest wins.
         let signed = |a: Action| (a.to_raw() & ACTION_FULL).cast_signed();

@@ -55,5 +55,9 @@ mod tests {
         assert_eq!(ebpf_len(&[Insn::new(JSET_K, 1, 0, 7)]), 4);
         assert_eq!(ebpf_len(&[Insn::new(JEQ_K, 0, 1, 0xc000_003e)]), 5);
         assert_eq!(ebpf_len(&[Insn::new(JEQ_X, 0, 1, 0xc000_003e)]), 4);
+        assert_eq!(ebpf_len(&[Insn::new(JEQ_K, 0, 1, 0)]), 4);
+        // No jump, so neither its distances nor its constant count.
+        assert_eq!(ebpf_len(&[Insn::new(LD_IMM, 1, 1, 0xc000_003e)]), 4);
+        assert_eq!(ebpf_len(&[Insn::stmt(DIV_X, 0)]), 8);
     }
 }

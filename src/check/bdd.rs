@@ -431,6 +431,23 @@ mod tests {
     }
 
     #[test]
+    fn results_are_remembered_when_the_tables_grow() {
+        let mut bdd = roomy();
+        let (odd, odd_from_20) = (parity(&mut bdd, 0..40), parity(&mut bdd, 20..40));
+        let odd_below_20 = bdd.xor(odd, odd_from_20).unwrap();
+        let places = bdd.unique.len();
+        for number in 2.. {
+            bdd.leaf(number).unwrap();
+            if bdd.unique.len() > places {
+                break;
+            }
+        }
+        // One for the negation, one for the choice.
+        bdd.budget.steps = 2;
+        assert_eq!(bdd.xor(odd, odd_from_20), Ok(odd_below_20));
+    }
+
+    #[test]
     fn the_tables_are_bounded() {
         assert_eq!(cache_len(1 << 10), 1 << 8);
         assert_eq!(cache_len(1 << 30), MAX_CACHE);

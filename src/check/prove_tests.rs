@@ -216,6 +216,24 @@ fn division_by_an_argument() {
     prove(&divided(Insn::stmt(OR_K, 1)), &policy).unwrap();
 }
 
+#[test]
+fn quotients_and_moves() {
+    let odd = Condition { arg: 0, width: Width::Bits64, test: Test::MaskedEq { mask: 1, value: 1 } };
+    let policy = naive::policy(Arch::X86_64, &[(5, vec![rule(&[odd])])]);
+    // 6 divided by 1 or 2.
+    let divisor = [load(16), Insn::stmt(AND_K, 1), Insn::stmt(ADD_K, 1), Insn::stmt(TAX, 0)];
+    let divided = |k| {
+        let tail = [Insn::stmt(LD_IMM, 6), Insn::stmt(DIV_X, 0), jump(JEQ_K, k, 1, 0)];
+        gated(&[&[jump(JEQ_K, 5, 0, 7)], &divisor[..], &tail].concat())
+    };
+    prove(&divided(3), &policy).unwrap();
+    assert_eq!(counterexample(&divided(6), &policy).call.args[0], 0);
+    // The number waits in X while A is another word.
+    let policy = naive::policy(Arch::X86_64, &[(5, vec![rule(&[])])]);
+    let program = gated(&[Insn::stmt(TAX, 0), load(16), Insn::stmt(TXA, 0), jump(JEQ_K, 5, 1, 0)]);
+    prove(&program, &policy).unwrap();
+}
+
 /// A division by a constant in X is none of the states, and one by zero ends the program like any other.
 #[test]
 fn division_by_a_constant() {
