@@ -41,11 +41,13 @@ use crate::arch::Arch;
 use crate::bpf::{Endian, Insn, MAX_INSNS, Program};
 use crate::check::Prover;
 use crate::code::{Flow, Shares};
+use crate::graph::Order;
 use crate::opt::{Lowered, Params};
 use crate::policy::Policy;
 use crate::{emit, graph, opt};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 /// Compiles policies. The same policy and options always give the same bytes.
 ///
@@ -125,13 +127,13 @@ impl Compiler {
     /// [`CompileError::TooLarge`] if the kernel would not accept the length, [`CompileError::Proof`] if the proof does
     /// not fit into its budget. All others mean a defect of this crate.
     pub fn compile(&self, policy: &Policy) -> Result<Filter, CompileError> {
-        let built = graph::build(policy);
+        let built = graph::build(policy, Order::First);
         let nodes = built.graph.reachable(built.root).len();
         if nodes > HOPELESS {
             return Err(error::hopeless(policy, &built, nodes));
         }
         let arches: Vec<Arch> = policy.arches().collect();
-        let mut stages = self.stages(&arches, built);
+        let mut stages = self.best_stages(policy, &arches, built);
         if stages.made.insns.len() > MAX_INSNS {
             return Err(error::too_large(policy, &stages));
         }
@@ -151,22 +153,39 @@ impl Compiler {
 
     /// One stage of compiling a policy, to look at. The format is for people and may change.
     pub fn stage(&self, policy: &Policy, stage: Stage, picture: Picture) -> String {
-        let built = graph::build(policy);
+        let arches: Vec<Arch> = policy.arches().collect();
+        let Stages { built, made, .. } = self.best_stages(policy, &arches, graph::build(policy, Order::First));
+        let Lowered { code, root, .. } = made.lowered;
         match (stage, picture) {
             (Stage::Graph, Picture::Text) => alloc::format!("{built}"),
             (Stage::Graph, Picture::Dot) => built.to_dot(),
-            (Stage::Code, picture) => {
-                let arches: Vec<Arch> = policy.arches().collect();
-                let lowered = self.stages(&arches, built).made.lowered;
-                match picture {
-                    Picture::Text => lowered.code.to_text(lowered.root),
-                    Picture::Dot => lowered.code.to_dot(lowered.root),
-                }
-            }
+            (Stage::Code, Picture::Text) => code.to_text(root),
+            (Stage::Code, Picture::Dot) => code.to_dot(root),
         }
     }
 
-    /// The ABIs are those whose calls are weighed, of one byte order.
+    /// The better of two orders to look at the arguments; `built` is of the first. A call with conditions on several can
+    /// be cheap in one of them and dear in the other.
+    fn best_stages(&self, policy: &Policy, arches: &[Arch], built: graph::Built) -> Stages {
+        let orders = built.orders && self.level != Level::Fast;
+        let first = self.stages(arches, built);
+        if !orders || first.made.lowered.states > MOST_STATES {
+            return first;
+        }
+        let last = self.stages(arches, graph::build(policy, Order::Last));
+        let too_long = |stages: &Stages| {
+            let aim = self.weights.as_ref().and_then(Weights::aim);
+            aim.map_or(0, |aim| report::longest(&stages.made.insns).saturating_sub(aim))
+        };
+        let shorter = |one: &Stages, other: &Stages| one.made.insns.len() < other.made.insns.len();
+        match too_long(&last).cmp(&too_long(&first)) {
+            Ordering::Less => last,
+            Ordering::Equal if shorter(&last, &first) => last,
+            _ => first,
+        }
+    }
+
+    /// One graph to a program. The ABIs are those whose calls are weighed, of one byte order.
     fn stages(&self, arches: &[Arch], built: graph::Built) -> Stages {
         let endian = arches.first().map_or(Endian::Little, |arch| arch.endian());
         let weights = self.weights.clone().unwrap_or(self.level.weights());

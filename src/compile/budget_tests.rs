@@ -5,7 +5,7 @@
 use super::{Compiler, HOPELESS, Level};
 use crate::bpf::{Endian, MAX_INSNS};
 use crate::fuzzing::{all_of, fits, hostile_profile, random_bytes};
-use crate::graph;
+use crate::graph::{self, Order};
 use crate::policy::{Policy, ResolveError, Target};
 use alloc::vec::Vec;
 use arbitrary::Unstructured;
@@ -26,7 +26,7 @@ struct Ends {
 
 /// Counts what each level takes.
 fn measure(policy: &Policy, ends: &mut Ends) {
-    let built = graph::build(policy);
+    let built = graph::build(policy, Order::First);
     assert!(built.graph.len() <= NODES, "{} nodes", built.graph.len());
     let arches: Vec<_> = policy.arches().collect();
     if built.graph.reachable(built.root).len() > HOPELESS {
@@ -36,7 +36,7 @@ fn measure(policy: &Policy, ends: &mut Ends) {
     }
     for level in [Level::Size, Level::Balanced, Level::Speed, Level::Cached, Level::Fast] {
         let compiler = Compiler::new().level(level);
-        let made = compiler.stages(&arches, graph::build(policy)).made;
+        let made = compiler.best_stages(policy, &arches, graph::build(policy, Order::First)).made;
         assert!(made.lowered.states <= STATES, "{level:?}: {} states", made.lowered.states);
         assert!(made.lowered.code.len() <= STEPS, "{level:?}: {} steps", made.lowered.code.len());
         if made.insns.len() > MAX_INSNS {

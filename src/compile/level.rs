@@ -48,7 +48,7 @@ impl Level {
                 ])
             }
             Self::Balanced | Self::Cached => Vec::from([usual]),
-            Self::Speed => Vec::from([Params { hot: 6, ..usual }]),
+            Self::Speed => Vec::from([Params { few: 5, heavy: 4, hot: 6, ..usual }]),
             Self::Fast => Vec::from([Params { max_runs: 0, ..usual }]),
         }
     }

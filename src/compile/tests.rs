@@ -6,7 +6,7 @@ use crate::bpf::{Action, Program, SyscallData};
 use crate::check::{ProveError, evaluate};
 use crate::code::Shares;
 use crate::fuzzing::random_policy;
-use crate::graph;
+use crate::graph::{self, Order};
 use crate::opt::Params;
 use crate::policy::{Condition, InstallOptions, Policy, Rule, Section, Source, Test};
 use crate::profile::{Diagnostics, Width};
@@ -66,8 +66,8 @@ fn vectors(policy: &Policy, seed: u64) -> Vec<SyscallData> {
     calls
 }
 
-fn agrees(policy: &Policy, known: &[Shares], params: Params, seed: u64) -> usize {
-    let built = graph::build(policy);
+fn agrees(policy: &Policy, order: Order, known: &[Shares], params: Params, seed: u64) -> usize {
+    let built = graph::build(policy, order);
     let made = finish(policy.endian(), &built, known, params);
     let program = Program::new(made.insns).unwrap();
     for call in vectors(policy, seed) {
@@ -84,7 +84,8 @@ proptest! {
     fn random_policies_keep_their_meaning(bytes in prop::collection::vec(any::<u8>(), 4096), seed: u64) {
         let policy = random_policy(&mut Unstructured::new(&bytes)).unwrap();
         for params in [Params::default(), Params { few: 0, ..Params::default() }, Params { max_runs: 0, ..Params::default() }] {
-            agrees(&policy, &[], params, seed);
+            agrees(&policy, Order::First, &[], params, seed);
+            agrees(&policy, Order::Last, &[], params, seed);
         }
     }
 }
@@ -165,7 +166,7 @@ fn tangled_rules_are_asked_one_after_the_other() {
         Err(CompileError::Proof(ProveError::TooLarge { .. })) => {}
         Err(error) => panic!("{error}"),
     }
-    agrees(&policy, &[], Params::default(), 5);
+    agrees(&policy, Order::First, &[], Params::default(), 5);
 }
 
 #[test]

@@ -20,6 +20,24 @@ pub(crate) struct Built {
     pub(crate) arches: Vec<(u32, NodeId)>,
     /// Calls whose rules were too tangled to be decided together.
     pub(crate) chained: usize,
+    /// Whether some call looks at more than one argument, so that their order matters.
+    pub(crate) orders: bool,
+}
+
+/// Which argument is looked at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The first.
+    First,
+    /// The last.
+    Last,
+}
+
+impl Order {
+    fn words(self) -> Vec<Word> {
+        let args = || (0..6).map(|arg| if self == Self::First { arg } else { 5 - arg });
+        args().map(Word::Low).chain(args().map(Word::High)).collect()
+    }
 }
 
 impl Built {
@@ -36,9 +54,15 @@ impl Built {
 }
 
 /// Makes the graph of a policy: [`Policy::decide`] as questions.
-pub(crate) fn build(policy: &Policy) -> Built {
-    let mut builder =
-        Builder { graph: Graph::default(), known: BTreeMap::new(), budget: Budget { work: POLICY_WORK }, chained: 0 };
+pub(crate) fn build(policy: &Policy, order: Order) -> Built {
+    let mut builder = Builder {
+        graph: Graph::default(),
+        order: order.words(),
+        known: BTreeMap::new(),
+        budget: Budget { work: POLICY_WORK },
+        chained: 0,
+        orders: false,
+    };
     let bad_arch = builder.graph.ret(policy.bad_arch);
     let mut tokens: Vec<u32> = policy.arches().map(Arch::audit).collect();
     tokens.sort_unstable();
@@ -49,7 +73,7 @@ pub(crate) fn build(policy: &Policy) -> Built {
         put(&mut pieces, token, to, bad_arch);
     }
     let root = builder.graph.switch(Word::Arch, &pieces);
-    Built { graph: builder.graph, root, arches, chained: builder.chained }
+    Built { graph: builder.graph, root, arches, chained: builder.chained, orders: builder.orders }
 }
 
 /// Gives one value its own piece. Values come in ascending order.
@@ -63,9 +87,11 @@ fn put(pieces: &mut Vec<Piece>, value: u32, to: NodeId, after: NodeId) {
 
 struct Builder {
     graph: Graph,
+    order: Vec<Word>,
     known: BTreeMap<Problem, NodeId>,
     budget: Budget,
     chained: usize,
+    orders: bool,
 }
 
 impl Builder {
@@ -154,8 +180,8 @@ impl Builder {
         if let Some(&known) = self.known.get(&problem) {
             return known;
         }
-        let order: Vec<Word> = (0..6).map(Word::Low).chain((0..6).map(Word::High)).collect();
-        let node = solve(&mut self.graph, problem.clone(), &order, &mut self.budget).unwrap_or_else(|| {
+        self.orders |= problem.has_order();
+        let node = solve(&mut self.graph, problem.clone(), &self.order, &mut self.budget).unwrap_or_else(|| {
             self.chained += 1;
             chain::solve(&mut self.graph, &problem)
         });

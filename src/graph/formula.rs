@@ -49,6 +49,14 @@ impl Atom {
         }
     }
 
+    /// The argument that it is about.
+    pub(super) fn arg(self) -> u8 {
+        match self.word() {
+            Word::Low(arg) | Word::High(arg) => arg,
+            Word::Arch | Word::Nr | Word::IpLow | Word::IpHigh => 0,
+        }
+    }
+
     /// Where behaviour changes on the word: every value that differs from its predecessor starts a piece. Not for
     /// [`Atom::Bits`].
     pub(super) fn cuts(self, mut cut: impl FnMut(u32)) {

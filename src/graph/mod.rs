@@ -23,7 +23,7 @@ mod formula;
 mod print;
 mod product;
 
-pub(crate) use build::{Built, build};
+pub(crate) use build::{Built, Order, build};
 
 use crate::bpf::Action;
 use alloc::collections::BTreeMap;

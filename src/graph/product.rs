@@ -77,6 +77,12 @@ impl Problem {
         Self { fallback, clauses }
     }
 
+    /// Whether it matters which argument is looked at first.
+    pub(super) fn has_order(&self) -> bool {
+        let mut args = self.atoms().map(Atom::arg);
+        args.next().is_some_and(|first| args.any(|arg| arg != first))
+    }
+
     pub(super) fn atoms(&self) -> impl Iterator<Item = Atom> + '_ {
         self.clauses.iter().flat_map(|clause| clause.unless.iter().flatten().chain(&clause.holds)).copied()
     }

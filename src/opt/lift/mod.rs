@@ -89,7 +89,7 @@ pub(crate) fn lift(programs: &[&[Insn]], endian: Endian, tokens: &[u32]) -> Resu
     let root = lifting.node(start, DEPTH)?;
     let Lifting { graph, witnesses, .. } = lifting;
     let arches = tokens.iter().map(|&token| (token, behind(&graph, root, token))).collect();
-    Ok(Lifted { built: Built { graph, root, arches, chained: 0 }, witnesses })
+    Ok(Lifted { built: Built { graph, root, arches, chained: 0, orders: false }, witnesses })
 }
 
 /// Where an architecture leads.
