@@ -86,8 +86,8 @@ fn is_alone(test: &str) -> bool {
     let program = std::env::current_exe().expect("this program");
     let run = Command::new(program).args([test, "--exact", "--test-threads=1"]).env(ALONE, "1").output();
     let output = run.expect("a process of its own");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}{}", String::from_utf8_lossy(&output.stderr));
     false
 }
 
