@@ -72,8 +72,10 @@ fn scratch_memory() {
     assert_eq!(check(&[write, read]), Ok(()));
     assert_eq!(check(&[read]), Err(VerifyError::ScratchUnset { pc: 0, k: 3 }));
     // Written on one of two paths.
-    let one_path = [Insn::new(JEQ_K, 1, 0, 0), write, read];
-    assert_eq!(check(&one_path), Err(VerifyError::ScratchUnset { pc: 2, k: 3 }));
+    for (jt, jf) in [(0, 1), (1, 0)] {
+        let one_path = [Insn::stmt(LD_IMM, 0), Insn::new(JEQ_K, jt, jf, 0), write, read];
+        assert_eq!(check(&one_path), Err(VerifyError::ScratchUnset { pc: 3, k: 3 }));
+    }
     // Jumped over.
     assert_eq!(check(&[Insn::stmt(JA, 1), write, read]), Err(VerifyError::ScratchUnset { pc: 2, k: 3 }));
     // Behind a return the kernel goes on with what it knew there.
