@@ -9,7 +9,7 @@ use crate::arch::Arch;
 use crate::bpf::{Action, Program, SyscallData};
 use crate::check::{CallGroup, CallSet, Change, Judge, JudgeError, Region, Regions, Subject, Word};
 use crate::policy::{Condition, InstallOptions, Policy, Rule, Section, Source, Span, Target, Test, UnlistedX32, Width};
-use crate::profile::{Arg, Diagnostics, Op};
+use crate::profile::{Arg, Diagnostics};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -318,16 +318,6 @@ fn rule(action: Action, conditions: Vec<Condition>) -> Rule {
 }
 
 fn condition(arg: &Arg, arch: Arch) -> Condition {
-    let (value, two) = (arg.value(), arg.value_two());
-    let test = match arg.op() {
-        Op::Eq => Test::Eq(value),
-        Op::Ne => Test::Ne(value),
-        Op::Lt => Test::Lt(value),
-        Op::Le => Test::Le(value),
-        Op::Gt => Test::Gt(value),
-        Op::Ge => Test::Ge(value),
-        Op::MaskedEq => Test::MaskedEq { mask: value, value: two },
-    };
     let width = if arch.has_64bit_args() { Width::Bits64 } else { Width::Bits32 };
-    Condition { arg: arg.index(), width, test }
+    Condition { arg: arg.index(), width, test: Test::of(arg) }
 }

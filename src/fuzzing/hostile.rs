@@ -94,24 +94,28 @@ enum Values {
     Bits,
 }
 
+/// One of the seven operators.
+pub(crate) const fn comparison(operand: Operand, operator: u8, value: u64, mask: u64) -> Arg {
+    match operator {
+        0 => operand.eq(value),
+        1 => operand.ne(value),
+        2 => operand.lt(value),
+        3 => operand.le(value),
+        4 => operand.gt(value),
+        5 => operand.ge(value),
+        _ => operand.masked_eq(mask, value & mask),
+    }
+}
+
 impl Shape {
     fn condition(&self, index: usize, at: usize, numbers: &mut Numbers) -> Arg {
         const OPERANDS: [Operand; 6] = [arg::<0>(), arg::<1>(), arg::<2>(), arg::<3>(), arg::<4>(), arg::<5>()];
         let operand = OPERANDS[(self.first_arg + at % self.args) % 6];
         let value = self.value(index, numbers);
         let used: Vec<u8> = (0..7).filter(|operator| self.operators >> operator & 1 == 1).collect();
-        match used[(index + at) % used.len()] {
-            0 => operand.eq(value),
-            1 => operand.ne(value),
-            2 => operand.lt(value),
-            3 => operand.le(value),
-            4 => operand.gt(value),
-            5 => operand.ge(value),
-            _ => {
-                let mask = self.value(index, numbers) | 1 << (index % 64);
-                operand.masked_eq(mask, value & mask)
-            }
-        }
+        let operator = used[(index + at) % used.len()];
+        let mask = if operator == 6 { self.value(index, numbers) | 1 << (index % 64) } else { 0 };
+        comparison(operand, operator, value, mask)
     }
 
     fn value(&self, index: usize, numbers: &mut Numbers) -> u64 {

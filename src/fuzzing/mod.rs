@@ -30,7 +30,7 @@ use alloc::vec::Vec;
 pub use difference::diff_policies;
 pub use foreign::{fuse_programs, merge_policies, random_program, recompile_program};
 #[cfg(test)]
-pub(crate) use hostile::{all_of, fits};
+pub(crate) use hostile::{all_of, comparison, fits};
 pub use hostile::{hostile_profile, hostile_rules};
 #[cfg(feature = "json")]
 pub use import::import_text;

@@ -129,16 +129,7 @@ impl Lowering<'_, '_> {
     fn condition(&mut self, entry: usize, (arg, written): (usize, &Arg), view: Option<u8>) -> Condition {
         let whole = view.is_none() && self.arch.has_64bit_args();
         let width = if whole { written.width } else { Width::Bits32 };
-        let value = written.value;
-        let test = match written.op {
-            Op::Eq => Test::Eq(value),
-            Op::Ne => Test::Ne(value),
-            Op::Lt => Test::Lt(value),
-            Op::Le => Test::Le(value),
-            Op::Gt => Test::Gt(value),
-            Op::Ge => Test::Ge(value),
-            Op::MaskedEq => self.masked(entry, arg, written),
-        };
+        let test = if written.op == Op::MaskedEq { self.masked(entry, arg, written) } else { Test::of(written) };
         let test = view.map_or(test, |bits| arguments::narrowed(test, bits));
         let condition = Condition { arg: written.index, width, test: fitted(test, width) };
         self.check_constant(entry, arg, condition);

@@ -3,7 +3,7 @@
 use super::unlisted::Span;
 use crate::arch::Arch;
 use crate::bpf::{Action, Endian};
-use crate::profile::{Diagnostics, Width};
+use crate::profile::{Arg, Diagnostics, Op, Width};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -79,6 +79,22 @@ pub(crate) enum Test {
         mask: u64,
         value: u64,
     },
+}
+
+impl Test {
+    /// What a condition says as it is written.
+    pub(crate) fn of(arg: &Arg) -> Self {
+        let value = arg.value();
+        match arg.op() {
+            Op::Eq => Self::Eq(value),
+            Op::Ne => Self::Ne(value),
+            Op::Lt => Self::Lt(value),
+            Op::Le => Self::Le(value),
+            Op::Gt => Self::Gt(value),
+            Op::Ge => Self::Ge(value),
+            Op::MaskedEq => Self::MaskedEq { mask: value, value: arg.value_two() },
+        }
+    }
 }
 
 /// How the profile wants to be installed.

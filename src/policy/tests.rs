@@ -4,6 +4,7 @@ use super::solve::Work;
 use super::{Capabilities, Policy, ResolveError, Semantics, Target, Test, conflict};
 use crate::arch::{Arch, KernelVersion};
 use crate::bpf::{Action, SyscallData};
+use crate::fuzzing::comparison;
 use crate::profile::{
     ActionSpec, Arg, Call, Code, Diagnostics, Dialect, ListedArch, Profile, Rule, Severity, SubArches, When, Width, arg,
 };
@@ -289,15 +290,7 @@ fn rules() -> impl Strategy<Value = Vec<(usize, usize, Vec<Arg>)>> {
     let test = (0u8..7, 0u64..4, 0u64..4, any::<bool>(), any::<bool>()).prop_map(|(op, value, mask, second, low)| {
         let operand = if second { arg::<1>() } else { arg::<0>() };
         let operand = if low { operand.as_u32() } else { operand };
-        match op {
-            0 => operand.eq(value),
-            1 => operand.ne(value),
-            2 => operand.lt(value),
-            3 => operand.le(value),
-            4 => operand.gt(value),
-            5 => operand.ge(value),
-            _ => operand.masked_eq(mask, value & mask),
-        }
+        comparison(operand, op, value, mask)
     });
     prop::collection::vec((0usize..2, 0usize..4, prop::collection::vec(test, 0..3)), 1..8)
 }
