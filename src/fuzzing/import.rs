@@ -1,7 +1,7 @@
 //! Files of other programs: whatever the text, the answer is profiles that compile, or a list of problems with places.
 
 use super::profile::check_findings;
-use super::programs::compile;
+use super::programs::{answers, compile};
 use crate::Level;
 use crate::arch::Arch;
 use crate::import::{Importer, Language};
@@ -33,7 +33,7 @@ pub fn import_text(bytes: &[u8]) {
                 check_findings(one.profile().diagnostics());
                 // What was read can be resolved, but for budgets.
                 if let Ok(policy) = one.profile().resolve(&Target::new(arch)) {
-                    let _ = compile(&policy, Level::Fast);
+                    let _ = compile(&policy, Level::Fast, &answers(&policy));
                 }
             }
         }
