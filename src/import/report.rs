@@ -7,11 +7,16 @@ use crate::bpf::Action;
 use crate::profile::json::report::Report;
 use crate::profile::json::value::quote;
 use crate::profile::limits::{MAX_BYTES, MAX_TESTS};
-use crate::profile::{ActionSpec, Arg, Call, Code, Dialect, Foreign, ListedArch, Profile, ProfileError, Rule};
+use crate::profile::{
+    ActionSpec, Arg, Call, Code, Dialect, Foreign, ListedArch, Profile, ProfileError, Rule, shortened,
+};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
+
+/// Characters of a file's name in a message.
+const MAX_SHOWN: usize = 200;
 
 /// A place in the main file, or in an included one, which then is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +121,9 @@ impl<'t> Reading<'t> {
 
     /// A place in one of the files that were read.
     pub(super) fn show(&self, spot: Spot) -> Place {
-        let file = self.files.get(spot.file).filter(|_| spot.file > 0).cloned();
+        let named = self.files.get(spot.file).filter(|_| spot.file > 0);
+        // A message may name more than one.
+        let file = named.map(|file| shortened(file.clone(), MAX_SHOWN));
         Place { file, line: spot.line, column: spot.column }
     }
 

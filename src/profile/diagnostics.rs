@@ -66,7 +66,8 @@ pub(crate) fn clean(text: String) -> String {
     shortened(text, MAX_CHARS)
 }
 
-fn shortened(text: String, most: usize) -> String {
+/// The same with another limit.
+pub(crate) fn shortened(text: String, most: usize) -> String {
     if text.len() <= most && !text.chars().any(char::is_control) {
         return text;
     }

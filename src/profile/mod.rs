@@ -28,8 +28,8 @@ pub use ast::{ActionSpec, Arg, Call, Dialect, Flag, ListedArch, Op, Profile, Rul
 pub use builder::{IntoCalls, Operand, arg};
 pub use codes::{Code, UnknownCode};
 pub use conditions::{AnyOf, IntoConditions};
-pub(crate) use diagnostics::clean;
 pub use diagnostics::{Diagnostic, Diagnostics, Example, Severity};
+pub(crate) use diagnostics::{clean, shortened};
 #[cfg(feature = "json")]
 pub use error::ProfileError;
 #[cfg(feature = "json")]
