@@ -29,7 +29,9 @@ pub use builder::{IntoCalls, Operand, arg};
 pub use codes::{Code, UnknownCode};
 pub use conditions::{AnyOf, IntoConditions};
 pub use diagnostics::{Diagnostic, Diagnostics, Example, Severity};
-pub(crate) use diagnostics::{clean, shortened};
+pub(crate) use diagnostics::clean;
+#[cfg(feature = "json")]
+pub(crate) use diagnostics::shortened;
 #[cfg(feature = "json")]
 pub use error::ProfileError;
 #[cfg(feature = "json")]
