@@ -28,10 +28,10 @@ pub use ast::{ActionSpec, Arg, Call, Dialect, Flag, ListedArch, Op, Profile, Rul
 pub use builder::{IntoCalls, Operand, arg};
 pub use codes::{Code, UnknownCode};
 pub use conditions::{AnyOf, IntoConditions};
-pub use diagnostics::{Diagnostic, Diagnostics, Example, Severity};
 pub(crate) use diagnostics::clean;
 #[cfg(feature = "json")]
 pub(crate) use diagnostics::shortened;
+pub use diagnostics::{Diagnostic, Diagnostics, Example, Severity};
 #[cfg(feature = "json")]
 pub use error::ProfileError;
 #[cfg(feature = "json")]
