@@ -6,7 +6,7 @@
 use super::{Compiler, Filter, HOPELESS, Report, report, weights};
 use crate::arch::Arch;
 use crate::bpf::{Action, Endian, Insn, MAX_INSNS, Program, SyscallData, VerifyError, opcode};
-use crate::check::{JudgeError, Subject, Witness, evaluate};
+use crate::check::{JudgeError, Proof, Subject, Witness, evaluate};
 use crate::opt::{CannotLift, lift};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -91,7 +91,7 @@ impl Replacement {
         &self.replaced
     }
 
-    /// Whether it is the original, because nothing shorter was found.
+    /// Whether it is one of the originals, because that one answers every call as all do and nothing shorter was found.
     pub const fn is_original(&self) -> bool {
         self.is_original
     }
@@ -225,7 +225,8 @@ impl Compiler {
     /// that the kernel gets from all of them: the lowest action wins, and of equal actions the data of the newest counts.
     ///
     /// The programs may come from anywhere. `arches` are the ABIs whose calls are weighed and measured; they must be of
-    /// the byte order of the programs. The result is for every ABI, like the programs.
+    /// the byte order of the programs. The result is for every ABI, like the programs. Where one of the programs answers
+    /// as all do, and nothing shorter was found, it is handed back ([`Replacement::is_original`]).
     ///
     /// ```
     /// use callsieve::arch::Arch;
@@ -246,7 +247,7 @@ impl Compiler {
     pub fn fuse(&self, stack: &[Layer<'_>], arches: &[Arch]) -> Result<Replacement, ReplaceError> {
         compatible(stack)?;
         let programs: Vec<Program> = stack.iter().map(|layer| layer.program.clone()).collect();
-        self.replace(&programs, arches, false)
+        self.replace(&programs, arches)
     }
 
     /// Makes a better program of a foreign one. If nothing shorter is found, the original is handed back
@@ -269,10 +270,10 @@ impl Compiler {
     /// # Errors
     /// [`ReplaceError`] if the program cannot be taken apart, or the proof does not fit into its budget.
     pub fn recompile(&self, program: &Program, arches: &[Arch]) -> Result<Replacement, ReplaceError> {
-        self.replace(slice::from_ref(program), arches, true)
+        self.replace(slice::from_ref(program), arches)
     }
 
-    fn replace(&self, stack: &[Program], arches: &[Arch], may_keep: bool) -> Result<Replacement, ReplaceError> {
+    fn replace(&self, stack: &[Program], arches: &[Arch]) -> Result<Replacement, ReplaceError> {
         let endian = byte_order(arches)?;
         let mut tokens: Vec<u32> = arches.iter().map(|arch| arch.audit()).collect();
         tokens.sort_unstable();
@@ -280,25 +281,46 @@ impl Compiler {
         let insns: Vec<&[Insn]> = stack.iter().map(Program::as_insns).collect();
         let lifted = lift(&insns, endian, &tokens)?;
         let made = self.emitted(lifted.built, arches);
-        let shorter = |insns: &[Insn]| !may_keep || stack.first().is_none_or(|program| insns.len() < program.len());
-        let (program, states, is_original) = match made {
-            Ok((insns, states)) if shorter(&insns) => {
-                (Program::new(insns).map_err(ReplaceError::Refused)?, states, false)
+        let shorter = |program: &Program| made.as_ref().map_or(true, |(insns, _)| program.len() <= insns.len());
+        let mut kept = None;
+        for program in by_length(stack).into_iter().filter(|program| shorter(program)) {
+            if let Ok(proof) = self.replaces(program, stack, endian, &lifted.witnesses) {
+                kept = Some((program.clone(), proof));
+                break;
             }
-            Err(error) if !may_keep => return Err(error),
-            _ => (stack.first().cloned().ok_or(ReplaceError::Nothing)?, 0, true),
+        }
+        let is_original = kept.is_some();
+        let (program, proof, states) = match (kept, made) {
+            (Some((program, proof)), _) => (program, proof, 0),
+            (None, Ok((insns, states))) => {
+                let program = Program::new(insns).map_err(ReplaceError::Refused)?;
+                let proof = self.replaces(&program, stack, endian, &lifted.witnesses)?;
+                (program, proof, states)
+            }
+            (None, Err(error)) => return Err(error),
         };
-        let proof = match self.prover.prove_stack(&program, stack, endian) {
-            Ok(Ok(proof)) => proof,
-            Ok(Err(witness)) => return Err(ReplaceError::Wrong(Box::new(witness))),
-            Err(error) => return Err(ReplaceError::Proof(error)),
-        };
-        run_both(&program, stack, endian, &lifted.witnesses)?;
         let arguments = Arguments::new(&lifted.witnesses);
         let arguments = |arch: Arch, nr| arguments.of(arch.audit(), nr);
         let report = Report { search_states: states, ..report::measure(&program, arches, proof, &arguments) };
         let replaced = measure(stack, arches, &arguments);
         Ok(Replacement { filter: Filter { program, report, endian }, replaced, is_original })
+    }
+
+    /// Whether a program does what a stack does. It runs first: that is quick, and shares nothing with the proof but the
+    /// interpreter.
+    fn replaces(
+        &self,
+        program: &Program,
+        stack: &[Program],
+        endian: Endian,
+        calls: &[SyscallData],
+    ) -> Result<Proof, ReplaceError> {
+        run_both(program, stack, endian, calls)?;
+        match self.prover.prove_stack(program, stack, endian) {
+            Ok(Ok(proof)) => Ok(proof),
+            Ok(Err(witness)) => Err(ReplaceError::Wrong(Box::new(witness))),
+            Err(error) => Err(ReplaceError::Proof(error)),
+        }
     }
 
     /// The instructions for a graph, and how many states were searched.
@@ -345,7 +367,18 @@ fn byte_order(arches: &[Arch]) -> Result<Endian, ReplaceError> {
     if arches.iter().all(|arch| arch.endian() == endian) { Ok(endian) } else { Err(ReplaceError::ByteOrder) }
 }
 
-/// The second look besides the proof, which shares nothing with it but the interpreter.
+/// Each program once, the shortest first.
+fn by_length(stack: &[Program]) -> Vec<&Program> {
+    let mut programs: Vec<&Program> = Vec::with_capacity(stack.len());
+    for program in stack {
+        if !programs.contains(&program) {
+            programs.push(program);
+        }
+    }
+    programs.sort_by_key(|program| program.len());
+    programs
+}
+
 fn run_both(program: &Program, stack: &[Program], endian: Endian, calls: &[SyscallData]) -> Result<(), ReplaceError> {
     let sides = [slice::from_ref(program), stack].map(|programs| Subject::stack(programs, endian));
     for call in calls {

@@ -58,7 +58,8 @@ fn the_kernel_s_rule_decides() {
     assert_eq!(fused(&[0x0005_0001, 0x7fff_0000]), 0x0005_0001);
     assert_eq!(fused(&[0x0005_0001, 0x0005_0026]), 0x0005_0026);
     assert_eq!(fused(&[0x0004_0000, 0x0005_0001]), 0x0004_0000);
-    assert_eq!(fused(&[0x7fff_0007]), 0x7fff_0000);
+    // Data of ALLOW is ignored, so that one stays as it is.
+    assert_eq!(fused(&[0x7fff_0007]), 0x7fff_0007);
     assert_eq!(fused(&[0, 0x8000_1234, 0x0003_0000]), 0x8000_1234);
 }
 
@@ -114,6 +115,30 @@ fn two_container_filters_become_one() {
     let (before, after) = (&fused.replaced, &fused.filter.report);
     assert!(after.ebpf_len * 3 < before.ebpf_len * 2, "{after}");
     assert!(after.arches[0].mean_steps * 1.9 < before.arches[0].mean_steps, "{after}");
+}
+
+/// A stack is never made longer than one of it that says all.
+#[test]
+fn the_one_that_says_all_stays() {
+    let compiler = Compiler::new();
+    let of = |calls: [&str; 2]| Profile::new(Action::Errno(1)).allow(calls).resolve(&Target::exactly(&X86_64)).unwrap();
+    let [old, new] = [of(["read", "openat"]), of(["write", "openat"])].map(|policy| compiler.compile(&policy).unwrap());
+    let log = returns(Action::Log.to_raw());
+    let allow = returns(Action::Allow.to_raw());
+    let fuse = |stack: &[&Program]| {
+        let layers: Vec<Layer<'_>> = stack.iter().map(|program| Layer::new(program)).collect();
+        compiler.fuse(&layers, &X86_64).unwrap()
+    };
+    for stack in [&[old.program(), old.program()][..], &[&allow, old.program()], &[old.program(), &allow]] {
+        let made = fuse(stack);
+        assert!(made.filter.program.len() <= old.program().len());
+        assert_eq!(made.is_original(), stack.contains(&&made.filter.program));
+    }
+    assert!(fuse(&[old.program(), old.program()]).is_original());
+    // None of these says all.
+    for stack in [&[old.program(), new.program()][..], &[old.program(), &log]] {
+        assert!(!fuse(stack).is_original());
+    }
 }
 
 /// All words of the input are lifted, in both byte orders.

@@ -185,7 +185,11 @@ pub fn fuse_programs(bytes: &[u8]) -> Option<bool> {
         });
     }
     let layers: Vec<Layer<'_>> = stack.iter().map(Layer::new).collect();
-    Some(check(compiler().fuse(&layers, &arches), &stack, endian, &mut u))
+    let result = compiler().fuse(&layers, &arches);
+    if let Ok(made) = &result {
+        assert!(made.is_original() == stack.contains(made.filter().program()));
+    }
+    Some(check(result, &stack, endian, &mut u))
 }
 
 /// The result is proven already, so this looks for what a wrong proof would miss.

@@ -79,7 +79,8 @@ pub fn execute(options: &Options) -> Outcome {
         subjects.iter().zip(1..).map(|(subject, number)| options.layer(subject, number)).collect();
     let made = options.filter.compiler().fuse(&layers, &arches);
     let made = made.map_err(|error| Failure::new(error.to_string()))?;
-    let head = format!("{} fused", count(subjects.len(), "filter"));
+    let how = if made.is_original() && subjects.len() > 1 { ": one of them does what all do" } else { "" };
+    let head = format!("{} fused{how}", count(subjects.len(), "filter"));
     let text = if options.json {
         Done::json(&replacement::to_json(&made))
     } else {
