@@ -43,12 +43,12 @@ pub fn tests(programs: &[PathBuf], tree: &Path) -> Result<Vec<Test>, Failed> {
         let sites = tree.with_file_name(format!("sites-{}", name.replace("::", "-")));
         let _ = fs::remove_file(&sites);
         let begin = Instant::now();
-        let outcome = run(Run { program, names: &[name], mutant: 0, cases: 8, seconds: 600 }, tree, Some(&sites));
+        let outcome = run(&Run { program, names: &[name], mutant: 0, cases: 8, seconds: 600 }, tree, Some(&sites));
         if outcome != Outcome::Survives {
             return Err(format!("{name} fails without any mutant ({outcome:?})"));
         }
-        let reached = fs::read_to_string(&sites).unwrap_or_default();
-        let reaches = reached.lines().filter_map(|line| line.parse().ok()).collect();
+        let written = fs::read_to_string(&sites).unwrap_or_default();
+        let reaches = written.lines().filter_map(|line| line.parse().ok()).collect();
         let _ = fs::remove_file(&sites);
         Ok(Test { program: program.clone(), name: name.clone(), seconds: begin.elapsed().as_secs_f64(), reaches })
     })
@@ -77,7 +77,7 @@ pub fn judge(tests: &[Test], mutant: &Mutant, tree: &Path) -> Outcome {
 /// The outcome of test programs of one mutant.
 pub fn judge_alone(programs: &[PathBuf], tree: &Path) -> Outcome {
     let outcomes =
-        programs.iter().map(|program| run(Run { program, names: &[], mutant: 0, cases: 8, seconds: 200 }, tree, None));
+        programs.iter().map(|program| run(&Run { program, names: &[], mutant: 0, cases: 8, seconds: 200 }, tree, None));
     outcomes.into_iter().find(|outcome| *outcome != Outcome::Survives).unwrap_or(Outcome::Survives)
 }
 
@@ -99,7 +99,7 @@ fn all(tests: &[&Test], mutant: u32, cases: u32, tree: &Path) -> Outcome {
                 portion.iter().filter(|test| test.program == **program).map(|test| &test.name).collect();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of tests")]
             let seconds = 5 + (sum * 2.0 * f64::from(cases)) as u64;
-            let outcome = run(Run { program, names: &names, mutant, cases, seconds }, tree, None);
+            let outcome = run(&Run { program, names: &names, mutant, cases, seconds }, tree, None);
             if outcome != Outcome::Survives {
                 return outcome;
             }
@@ -120,7 +120,7 @@ struct Run<'a> {
     seconds: u64,
 }
 
-fn run(what: Run<'_>, tree: &Path, sites: Option<&Path>) -> Outcome {
+fn run(what: &Run<'_>, tree: &Path, sites: Option<&Path>) -> Outcome {
     let limits = format!(
         "ulimit -t {}; ulimit -v 6000000; ulimit -c 0; exec timeout -s KILL {} \"$0\" \"$@\"",
         what.seconds,

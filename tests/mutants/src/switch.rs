@@ -305,3 +305,88 @@ impl Writer<'_> {
         switched
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mutant(source: &str, kind: Kind, replaced: &str, replacement: &str) -> Mutant {
+        let start = source.find(replaced).expect("a part of the source");
+        let (file, name, replacement) = (String::new(), String::new(), replacement.to_owned());
+        let (range, function) = (start..start + replaced.len(), Some(0..source.len()));
+        Mutant { number: 0, file, name, kind, range, replacement, function, opaque: false }
+    }
+
+    fn switched(source: &str, changes: &[(Kind, &str, &str)]) -> Switched {
+        let one =
+            |(number, &(kind, replaced, replacement))| Mutant { number, ..mutant(source, kind, replaced, replacement) };
+        let mutants: Vec<_> = (1..).zip(changes).map(one).collect();
+        switch(source, &mutants.iter().collect::<Vec<_>>())
+    }
+
+    fn text(source: &str, changes: &[(Kind, &str, &str)]) -> String {
+        let text = switched(source, changes).text.replace(IS, "is");
+        syn::parse_file(&text).expect("what is written is Rust");
+        text
+    }
+
+    #[test]
+    fn operators_nest() {
+        let source = "fn f() -> bool { a < b && !c }";
+        let changes = [
+            (Kind::BinaryOperator, "&&", "||"),
+            (Kind::BinaryOperator, "<", "=="),
+            (Kind::BinaryOperator, "<", ">"),
+            (Kind::UnaryOperator, "!", ""),
+        ];
+        let all = "(if is(1) { a < b || !c } else { (if is(2) { a == b } else if is(3) { a > b } else { a < b }) && \
+            (if is(4) { c } else { !c }) })";
+        assert_eq!(text(source, &changes), format!("fn f() -> bool {{ {all} }}"));
+    }
+
+    #[test]
+    fn bodies_return_early() {
+        let changes = [(Kind::FnValue, "x + 1", "0"), (Kind::FnValue, "x + 1", "1")];
+        let all = "fn f(x: u32) -> u32 { if is(1) { return 0; } if is(2) { return 1; } x + 1 }";
+        assert_eq!(text("fn f(x: u32) -> u32 { x + 1 }", &changes), all);
+    }
+
+    #[test]
+    fn arms_get_conditions() {
+        let source = "fn f() { match x { A => a, B if b => c, _ => d } }";
+        let guarded = (Kind::MatchArmGuard, "b =>", "true");
+        let changes = [(Kind::MatchArm, "A => a,", ""), guarded, (Kind::MatchArmGuard, "b =>", "false")];
+        let all = "fn f() { match x { A if !is(1) => a, B if (is(2) || !is(3) && (b)) => c, _ => d } }";
+        assert_eq!(text(source, &changes), all);
+    }
+
+    #[test]
+    fn fields_come_from_the_rest() {
+        let all = "fn f() { (if is(1) { S {  ..s } } else { S { a: 1, ..s } }) }";
+        assert_eq!(text("fn f() { S { a: 1, ..s } }", &[(Kind::StructField, "a: 1,", "")]), all);
+    }
+
+    #[test]
+    fn what_the_compiler_evaluates_is_left() {
+        let plus = (Kind::BinaryOperator, "+", "-");
+        for source in ["const A: u32 = 1 + 2;", "fn f() { let a = [0; 1 + 2]; }", "fn f(a: [u8; 1 + 2]) {}"] {
+            assert_eq!(switched(source, &[plus]).left, [1], "{source}");
+        }
+        let chain = "fn f() { if let A = a && b {} }";
+        assert_eq!(switched(chain, &[(Kind::BinaryOperator, "&&", "||")]).left, [1]);
+        let whole = "fn f() { match x { A => a, B => b } }";
+        assert_eq!(switched(whole, &[(Kind::MatchArm, "A => a,", "")]).left, [1]);
+    }
+
+    #[test]
+    fn errors_are_of_the_smallest_part() {
+        let source = "fn f() -> bool { a < b && c }";
+        let switched = switched(source, &[(Kind::BinaryOperator, "&&", "||"), (Kind::BinaryOperator, "<", "==")]);
+        let at = |part| switched.text.find(part).expect("a part of the text");
+        assert_eq!(switched.blamed(at("a < b || c")), [1]);
+        assert_eq!(switched.blamed(at("a == b")), [2]);
+        assert_eq!(switched.blamed(at("{ a < b })") + 2), [2]);
+        assert_eq!(switched.blamed(at("&& c")), [1]);
+        assert!(switched.blamed(0).is_empty());
+    }
+}

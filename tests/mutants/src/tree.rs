@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 const RUNTIME: &str = include_str!("runtime.rs.txt");
 /// What has to notice a change: the tests of the library, and those of whole programs.
@@ -68,6 +68,16 @@ struct Span {
     is_primary: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// All tests, optimised, because they run thousands of times.
+    Together,
+    /// Nothing is built.
+    Check,
+    /// Tests of the library, for one run.
+    Alone,
+}
+
 /// Test programs, or the errors of the compiler.
 enum Built {
     Programs(Vec<PathBuf>),
@@ -104,7 +114,7 @@ impl Tree {
         let mut left = BTreeSet::new();
         loop {
             let switched = self.write_switched(mutants, &mut left)?;
-            match self.cargo("test", &["--no-run"], "2")? {
+            match self.cargo(How::Together)? {
                 Built::Programs(programs) => {
                     let left = self.without_unviable(mutants, &left)?;
                     return Ok((programs, left));
@@ -126,7 +136,7 @@ impl Tree {
         let source = &self.sources[&mutant.file];
         let path = self.root.join(&mutant.file);
         write(&path, mutant.applied(source).as_bytes())?;
-        let built = self.cargo("test", &["--no-run"], "1");
+        let built = self.cargo(How::Alone);
         write(&path, source.as_bytes())?;
         match built? {
             Built::Programs(programs) => Ok(Some(programs)),
@@ -146,11 +156,7 @@ impl Tree {
         let mut all = HashMap::new();
         for (file, source) in &self.sources {
             let here: Vec<_> = mutants.iter().filter(|one| one.file == *file && !left.contains(&one.number)).collect();
-            let mut switched = if here.is_empty() {
-                Switched { text: source.clone(), ..Switched::default() }
-            } else {
-                switch(source, &here)
-            };
+            let mut switched = switch(source, &here);
             left.extend(switched.left.drain(..));
             if file == "src/lib.rs" {
                 let features = "#![feature(core_intrinsics, const_eval_select)] #![allow(internal_features)] ";
@@ -183,7 +189,7 @@ impl Tree {
                 if errors.contains(&mutant.number) {
                     result.unviable.insert(mutant.number);
                 } else {
-                    result.alone.push(mutant.number)
+                    result.alone.push(mutant.number);
                 }
             }
         }
@@ -212,32 +218,33 @@ impl Tree {
                 write(&self.root.join(file), text.as_bytes())?;
             }
         }
-        let built = self.cargo("check", &[], "0");
+        let built = self.cargo(How::Check);
         self.restore()?;
         let Built::Errors(errors) = built? else { return Ok(HashSet::new()) };
         let spans = errors.iter().flat_map(|error| &error.spans).filter(|span| span.is_primary);
         let of = |span: &Span| {
             places.iter().find(|(file, range, _)| **file == span.file_name && range.contains(&span.byte_start))
         };
-        Ok(spans.filter_map(|span| of(span)).map(|(_, _, number)| *number).collect())
+        Ok(spans.filter_map(of).map(|(_, _, number)| *number).collect())
     }
 
-    fn cargo(&self, command: &str, arguments: &[&str], level: &str) -> Result<Built, Failed> {
-        let incremental = if level == "1" { "1" } else { "0" };
+    fn cargo(&self, how: How) -> Result<Built, Failed> {
         let mut cargo = Command::new("cargo");
-        cargo.arg(command).args(arguments).args(if command == "test" { &TESTS[..] } else { &TESTS[..1] });
+        match how {
+            How::Together => cargo.args(["test", "--no-run"]).args(TESTS),
+            How::Check => cargo.args(["check", "--lib"]),
+            How::Alone => cargo.args(["test", "--no-run", "--lib"]),
+        };
+        let target = if how == How::Alone { "alone" } else { "target" };
+        let level = if how == How::Together { "2" } else { "0" };
         let output = cargo
             .args(["--quiet", "--message-format=json"])
             .current_dir(&self.root)
-            .env("CARGO_TARGET_DIR", self.root.with_file_name(if level == "1" { "alone" } else { "target" }))
-            .envs([
-                ("RUSTC_BOOTSTRAP", "callsieve"),
-                ("RUSTFLAGS", "--cap-lints=allow"),
-                ("CARGO_INCREMENTAL", incremental),
-            ])
+            .env("CARGO_TARGET_DIR", self.root.with_file_name(target))
+            .envs([("RUSTC_BOOTSTRAP", "callsieve"), ("RUSTFLAGS", "--cap-lints=allow")])
+            .env("CARGO_INCREMENTAL", if how == How::Together { "0" } else { "1" })
             .envs(["DEV", "TEST"].map(|profile| (format!("CARGO_PROFILE_{profile}_OPT_LEVEL"), level)))
             .envs(["DEV", "TEST"].map(|profile| (format!("CARGO_PROFILE_{profile}_DEBUG"), "0")))
-            .stderr(Stdio::piped())
             .output()
             .map_err(|error| format!("cargo: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
