@@ -7,6 +7,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
+/// The names of mutants, by which explanations stay, are those of one version.
+const VERSION: &str = "27.1.0";
+
 pub struct Mutant {
     /// From 1 on: 0 is the unchanged library.
     pub number: u32,
@@ -72,6 +75,7 @@ impl Mutant {
 
 /// Those of these files, in the order of the files and of their places.
 pub fn mutants(root: &Path, sources: &HashMap<String, String>, files: &[String]) -> Result<Vec<Mutant>, Failed> {
+    install()?;
     let mut command = Command::new("cargo");
     command.args(["mutants", "--no-config", "--list", "--json"]).current_dir(root);
     for file in files {
@@ -105,6 +109,22 @@ pub fn mutants(root: &Path, sources: &HashMap<String, String>, files: &[String])
         }
     };
     Ok((1..).zip(listed).map(mutant).collect())
+}
+
+/// Only when there is something to test, because it takes minutes.
+fn install() -> Result<(), Failed> {
+    let cargo =
+        |arguments: &[&str]| Command::new("cargo").args(arguments).output().map_err(|error| format!("cargo: {error}"));
+    let is = cargo(&["mutants", "--version"])?;
+    if is.status.success() && String::from_utf8_lossy(&is.stdout).contains(VERSION) {
+        return Ok(());
+    }
+    let done = cargo(&["install", "--quiet", "--locked", "--force", &format!("cargo-mutants@{VERSION}")])?;
+    if done.status.success() {
+        Ok(())
+    } else {
+        Err(format!("cargo install: {}", String::from_utf8_lossy(&done.stderr)))
+    }
 }
 
 impl Place {
