@@ -1,7 +1,7 @@
 //! A copy of the checkout in which all mutants are built at once.
 
 use crate::list::Mutant;
-use crate::run::Failed;
+use crate::run::{Failed, Outcome};
 use crate::switch::{Switched, switch};
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -12,7 +12,7 @@ use std::process::Command;
 
 const RUNTIME: &str = include_str!("runtime.rs.txt");
 /// What has to notice a change: the tests of the library, and those of whole programs.
-const TESTS: [&str; 11] = [
+const TESTS: [&str; 19] = [
     "--lib",
     "--test",
     "golden",
@@ -24,6 +24,14 @@ const TESTS: [&str; 11] = [
     "worked_cases",
     "--test",
     "figures",
+    "--test",
+    "lint",
+    "--test",
+    "messages",
+    "--test",
+    "multiplexed",
+    "--test",
+    "unlisted",
 ];
 
 pub struct Tree {
@@ -81,6 +89,7 @@ enum How {
 /// Test programs, or the errors of the compiler.
 enum Built {
     Programs(Vec<PathBuf>),
+    /// None if the compiler was ended by its limit.
     Errors(Vec<Diagnostic>),
 }
 
@@ -131,17 +140,17 @@ impl Tree {
         }
     }
 
-    /// The test programs with one mutant alone, or none if it does not compile.
-    pub fn build_alone(&self, mutant: &Mutant) -> Result<Option<Vec<PathBuf>>, Failed> {
+    /// The test programs with one mutant alone, or what came of it without them.
+    pub fn build_alone(&self, mutant: &Mutant) -> Result<Result<Vec<PathBuf>, Outcome>, Failed> {
         let source = &self.sources[&mutant.file];
         let path = self.root.join(&mutant.file);
         write(&path, mutant.applied(source).as_bytes())?;
         let built = self.cargo(How::Alone);
         write(&path, source.as_bytes())?;
-        match built? {
-            Built::Programs(programs) => Ok(Some(programs)),
-            Built::Errors(_) => Ok(None),
-        }
+        Ok(match built? {
+            Built::Programs(programs) => Ok(programs),
+            Built::Errors(errors) => Err(if errors.is_empty() { Outcome::Loops } else { Outcome::Unviable }),
+        })
     }
 
     pub fn restore(&self) -> Result<(), Failed> {
@@ -229,7 +238,9 @@ impl Tree {
     }
 
     fn cargo(&self, how: How) -> Result<Built, Failed> {
-        let mut cargo = Command::new("cargo");
+        // Of processor time, because what the compiler evaluates may have no end.
+        let mut cargo = Command::new("sh");
+        cargo.args(["-c", "ulimit -t 300; exec cargo \"$@\"", "cargo"]);
         match how {
             How::Together => cargo.args(["test", "--no-run"]).args(TESTS),
             How::Check => cargo.args(["check", "--lib"]),
@@ -259,11 +270,10 @@ impl Tree {
             .filter(|message| message.reason == "compiler-message")
             .filter_map(|message| message.message);
         let errors: Vec<_> = told.filter(|told| told.level == "error").collect();
-        if errors.is_empty() {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
-        } else {
-            Ok(Built::Errors(errors))
+        if errors.is_empty() && how != How::Alone {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
+        Ok(Built::Errors(errors))
     }
 }
 
