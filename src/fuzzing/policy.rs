@@ -135,7 +135,7 @@ fn unlisted(u: &mut Unstructured<'_>, arch: Arch) -> Result<Vec<Span>> {
 }
 
 fn number(u: &mut Unstructured<'_>, arch: Arch) -> Result<u32> {
-    let base = if arch == Arch::X32 { Arch::X32_BIT } else { 0 };
+    let base = arch.number_base();
     Ok(match u.int_in_range(0..=9)? {
         0 => *u.choose(&EDGE_NUMBERS)?,
         1 => u.arbitrary()?,

@@ -5,9 +5,10 @@
 //
 // A plan is text. Numbers are hexadecimal unless said:
 //
-//   C ID LOGS             a case; LOGS is 1 if the log has to be looked at, call by call
+//   C ID                  a case
 //   F INSNS BYTES         one of its filters, oldest first: count (decimal), bytes as the kernel takes them
-//   P CARRY NR A0 .. A5   a call; CARRY is 1 if it may be carried out
+//   P HOW NR A0 .. A5     a call; HOW is `c` if it may be carried out, `l` if it may be and the log has to be looked at for
+//                         it alone, `t` if it must not be, `f` if it gets the first look only
 //   E                     end of the case
 //
 // The answer has a line for each call, `O ID INDEX` (decimal) and what was seen:
@@ -28,7 +29,8 @@
 // what it gave without a filter, and the kernel's audit log is read for what LOG wrote. NOTIFY and TRACE show as ENOSYS.
 //
 // Third look, at what is weaker and was not seen to run: the base answers TRACE MARK and there is a tracer. It sees MARK
-// for ALLOW and LOG and other data for TRACE; NOTIFY has no listener and comes back with ENOSYS.
+// for ALLOW and LOG and other data for TRACE; NOTIFY has no listener and comes back with ENOSYS. What may be carried out
+// goes on; else the process ends, since the call is about to be made.
 //
 // A kernel may be built without the part that writes what LOG logs. `LOGS ABI COUNT` tells what a filter that consists of
 // LOG alone wrote for one call.
@@ -73,7 +75,7 @@
 #endif
 
 struct call {
-    int carry;
+    char how;               // the letter in the plan
     long long nr;
     unsigned long long arg[6];
 };
@@ -94,7 +96,7 @@ static struct board {
 } *board;
 
 static const char *abi;
-static int case_id, case_logs, calls_len, filters_len;
+static int case_id, calls_len, filters_len;
 static struct call calls[MOST_CALLS];
 static struct sock_filter insns[MOST_FILTERS][4096];
 static struct sock_fprog filters[MOST_FILTERS], base;
@@ -192,7 +194,8 @@ static void make_calls(int first, int (*wanted)(int))
         int i = board->current;
         if (wanted(i) && !sigsetjmp(trapped, 0)) {
             long long value = make_call(&calls[i]);
-            look[i] = (struct seen){ .kind = 'r', .value = value };
+            if (!look[i].kind)          // the tracer may have noted it already
+                look[i] = (struct seen){ .kind = 'r', .value = value };
         }
     }
     board->done = 1;
@@ -262,12 +265,15 @@ static void first_look(void)
     }
 }
 
+static int may_run(int i) { return calls[i].how == 'c' || calls[i].how == 'l'; }
+
 static int was_weaker(int i)
 {
-    return board->seen[0][i].kind == 'r' && board->seen[0][i].value == -MARK;
+    return calls[i].how != 'f' && board->seen[0][i].kind == 'r' && board->seen[0][i].value == -MARK;
 }
 
-// Waits until the child made a call that its tracer is told of, or ended. Returns whether it is still there.
+// Waits until the child made a call that its tracer is told of and that must not be carried out, or ended. Returns whether
+// it is still there.
 static int trace(pid_t child)
 {
     int status;
@@ -276,7 +282,10 @@ static int trace(pid_t child)
             unsigned long data = 0;
             ptrace(PTRACE_GETEVENTMSG, child, 0, &data);
             look[board->current] = (struct seen){ .kind = 'm', .data = data };
-            return 1;
+            if (!may_run(board->current))
+                return 1;
+            ptrace(PTRACE_CONT, child, 0, 0);
+            continue;
         }
         int signal = WSTOPSIG(status);
         if (board->done || board->refused)
@@ -366,9 +375,9 @@ static int read_log(pid_t child)
     }
 }
 
-static int may_run(int i) { return calls[i].carry && was_weaker(i); }
 static int the_one;
 static int is_the_one(int i) { return i == the_one; }
+static int runs_among_others(int i) { return calls[i].how == 'c' && was_weaker(i); }
 
 // Carries out the calls of which `wanted` says so, in one process.
 static void carry_out(int (*wanted)(int))
@@ -403,13 +412,14 @@ static void carry_out(int (*wanted)(int))
 
 static void second_look(void)
 {
+    int others = 0;
     for (the_one = 0; the_one < calls_len; the_one++) {
-        if (!may_run(the_one))
-            continue;
-        carry_out(case_logs ? is_the_one : may_run);
-        if (!case_logs)
-            return;
+        others += runs_among_others(the_one);
+        if (calls[the_one].how == 'l' && was_weaker(the_one))
+            carry_out(is_the_one);
     }
+    if (others)
+        carry_out(runs_among_others);
 }
 
 static void print_seen(const struct seen *s)
@@ -461,9 +471,9 @@ static void try_log(void)
     insns[0][0] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_LOG);
     filters[0] = (struct sock_fprog){ .len = 1, .filter = insns[0] };
     filters_len = calls_len = 1;
-    calls[0] = (struct call){ .carry = 1, .nr = __NR_getppid };
+    calls[0] = (struct call){ .how = 'c', .nr = __NR_getppid };
     board->seen[0][0] = (struct seen){ .kind = 'r', .value = -MARK };
-    carry_out(may_run);
+    carry_out(runs_among_others);
     printf("LOGS %s %d\n", abi, board->seen[1][0].logged);
 }
 
@@ -486,7 +496,7 @@ static void read_call(char *text)
     if (calls_len == MOST_CALLS)
         return;
     struct call *c = &calls[calls_len++];
-    c->carry = strtol(text, &text, 16);
+    c->how = *text++;
     c->nr = (int)strtoul(text, &text, 16);
     for (int i = 0; i < 6; i++)
         c->arg[i] = strtoull(text, &text, 16);
@@ -506,7 +516,7 @@ static int run_plan(const char *path)
     while (fgets(line, sizeof line, plan)) {
         line[strcspn(line, "\n")] = 0;
         if (line[0] == 'C') {
-            sscanf(line + 2, "%d %d", &case_id, &case_logs);
+            case_id = atoi(line + 2);
             calls_len = filters_len = 0;
         } else if (line[0] == 'F') {
             read_filter(line + 2);

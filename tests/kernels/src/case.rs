@@ -16,6 +16,8 @@ pub struct Case {
     programs: Vec<Program>,
     /// The calls.
     pub calls: Vec<Call>,
+    /// Whether policy and calls come from random bytes.
+    pub random: bool,
 }
 
 /// A call.
@@ -25,8 +27,19 @@ pub struct Call {
     pub nr: u32,
     /// All 64 bits of each argument; programs of 32-bit ABIs pass on the lower half.
     pub args: [u64; 6],
-    /// Whether it is harmless to carry it out.
-    pub carry: bool,
+    /// How far it is looked at.
+    pub look: Look,
+}
+
+/// How far a call is looked at; see `probe.c`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// What is weaker than ERRNO is not told apart.
+    First,
+    /// It is told apart, and the call is never carried out.
+    Trace,
+    /// It is harmless to carry it out.
+    Run,
 }
 
 /// As many calls as the guest takes in one case.
@@ -44,7 +57,13 @@ impl Case {
         assert!(calls.len() <= MOST_CALLS, "{name} has too many calls");
         let compile = |policy| Ok(Compiler::new().compile(policy)?.into_program());
         let programs = policies.iter().map(compile).collect::<Result<_, Failure>>()?;
-        Ok(Self { name, policies, programs, calls })
+        Ok(Self { name, policies, programs, calls, random: false })
+    }
+
+    /// A case of random bytes with the program that its policy was compiled to.
+    pub fn random(name: String, policy: Policy, program: Program, calls: Vec<Call>) -> Self {
+        assert!(calls.len() <= MOST_CALLS, "{name} has too many calls");
+        Self { name, policies: vec![policy], programs: vec![program], calls, random: true }
     }
 
     /// The length of the longest filter.
@@ -54,8 +73,7 @@ impl Case {
 
     /// What the policies say to a call: the most restrictive answer wins, of equal ones the newest with its data.
     pub fn expected(&self, arch: Arch, call: &Call) -> Action {
-        let data =
-            SyscallData { nr: call.seen_number(arch), arch: arch.audit(), args: call.args, ..SyscallData::default() };
+        let data = call.data(arch);
         let answers = self.policies.iter().rev().map(|policy| policy.decide(&data));
         let plain = |action: &Action| action.to_raw().cast_signed() >> 16;
         answers.min_by_key(plain).unwrap_or(Action::Allow)
@@ -63,8 +81,7 @@ impl Case {
 
     /// The case in the words of the guest; see `probe.c`.
     pub fn plan(&self, id: usize, arch: Arch) -> String {
-        let logs = self.calls.iter().any(|call| self.expected(arch, call) == Action::Log);
-        let mut text = format!("C {id} {}\n", u8::from(logs));
+        let mut text = format!("C {id}\n");
         for program in &self.programs {
             let _ = write!(text, "F {} ", program.len());
             // In the byte order of the guest, also if the policy is about other machines.
@@ -73,14 +90,29 @@ impl Case {
             }
             text.push('\n');
         }
-        for Call { nr, args: [a, b, c, d, e, f], carry } in &self.calls {
-            let _ = writeln!(text, "P {} {nr:x} {a:x} {b:x} {c:x} {d:x} {e:x} {f:x}", u8::from(*carry));
+        for call in &self.calls {
+            let how = match call.look {
+                Look::First => 'f',
+                Look::Trace => 't',
+                Look::Run if self.expected(arch, call) == Action::Log => 'l',
+                Look::Run => 'c',
+            };
+            let _ = write!(text, "P {how} {:x}", call.nr);
+            for arg in call.args {
+                let _ = write!(text, " {arg:x}");
+            }
+            text.push('\n');
         }
         text + "E\n"
     }
 }
 
 impl Call {
+    /// The call as a filter sees it, but for the upper halves of arguments of 32-bit ABIs, which no policy looks at.
+    pub fn data(&self, arch: Arch) -> SyscallData {
+        SyscallData { nr: self.seen_number(arch), arch: arch.audit(), args: self.args, ..SyscallData::default() }
+    }
+
     /// The number that a filter sees: on s390 it comes from 16 bits of a register.
     pub fn seen_number(&self, arch: Arch) -> u32 {
         match arch {

@@ -1,6 +1,6 @@
 //! Whether what the kernel did is what the policy says.
 
-use crate::case::Call;
+use crate::case::{Call, Look};
 use callsieve::arch::{Arch, Errno};
 use callsieve::bpf::Action;
 
@@ -16,11 +16,13 @@ pub fn agrees(arch: Arch, call: &Call, action: Action, logs: bool, seen: &[&str]
     let Some(traced) = over_trace(arch, action) else {
         return seen == [first];
     };
+    let runs = call.look == Look::Run;
     match seen {
+        [a] => call.look == Look::First && *a == first,
         // Really run, so there is no need to look again.
-        [a, c] if call.carry => *a == first && has_run(arch, c) && ran(arch, action, logs, c),
-        [a, c, b] if call.carry => [*a, *b] == [first, traced] && !has_run(arch, c) && ran(arch, action, logs, c),
-        [a, b] => !call.carry && [*a, *b] == [first, traced],
+        [a, c] if runs => *a == first && has_run(arch, c) && ran(arch, action, logs, c),
+        [a, c, b] if runs => [*a, *b] == [first, traced] && !has_run(arch, c) && ran(arch, action, logs, c),
+        [a, b] => call.look == Look::Trace && [*a, *b] == [first, traced],
         _ => false,
     }
 }
@@ -76,12 +78,12 @@ fn missing(arch: Arch) -> String {
 #[cfg(test)]
 mod tests {
     use super::agrees;
-    use crate::case::Call;
+    use crate::case::{Call, Look};
     use callsieve::arch::Arch;
     use callsieve::bpf::Action;
 
-    const STAYS: Call = Call { nr: 100, args: [0; 6], carry: false };
-    const RUNS: Call = Call { nr: 100, args: [0; 6], carry: true };
+    const STAYS: Call = Call { nr: 100, args: [0; 6], look: Look::Trace };
+    const RUNS: Call = Call { nr: 100, args: [0; 6], look: Look::Run };
 
     /// What is seen of each action on MIPS n64, of a call that exists and may run.
     const SEEN: [(Action, &[&str]); 9] = [
@@ -135,5 +137,12 @@ mod tests {
         assert!(agrees(Arch::Mipsel64, &STAYS, Action::Allow, true, &["r-3703", "m3703"]));
         assert!(agrees(Arch::Mipsel64, &RUNS, Action::Allow, true, &["r-3703", "c-89=0", "m3703"]));
         assert!(agrees(Arch::Mipsel64, &RUNS, Action::Log, false, &["r-3703", "c77=0"]));
+        // Looked at once.
+        let once = Call { look: Look::First, ..STAYS };
+        assert!(agrees(Arch::Mipsel64, &once, Action::Trace(5), true, &["r-3703"]));
+        assert!(!agrees(Arch::Mipsel64, &once, Action::Errno(5), true, &["r-3703"]));
+        assert!(!agrees(Arch::Mipsel64, &once, Action::Allow, true, &["r-5"]));
+        assert!(!agrees(Arch::Mipsel64, &once, Action::Allow, true, &["r-3703", "m3703"]));
+        assert!(!agrees(Arch::Mipsel64, &STAYS, Action::Allow, true, &["r-3703"]));
     }
 }

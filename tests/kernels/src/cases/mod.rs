@@ -4,10 +4,15 @@ mod actions;
 mod conditions;
 mod numbers;
 mod profiles;
+mod random;
 
-use crate::case::{Call, Case};
+use crate::case::{Call, Case, Look};
 use crate::run::Failure;
 use callsieve::arch::Arch;
+use std::ops::RangeInclusive;
+
+/// So many calls every ABI of every machine is asked under random policies, at least.
+pub const LEAST_RANDOM: usize = 10_000;
 
 /// All cases of an ABI on a kernel that takes these.
 pub fn all(arch: Arch, kernel: &[Arch]) -> Result<Vec<Case>, Failure> {
@@ -17,6 +22,7 @@ pub fn all(arch: Arch, kernel: &[Arch]) -> Result<Vec<Case>, Failure> {
     cases.extend(actions::cases(abi)?);
     cases.extend(conditions::cases(abi)?);
     cases.extend(numbers::cases(abi)?);
+    cases.extend(random::cases(abi)?);
     Ok(cases)
 }
 
@@ -31,6 +37,9 @@ struct Abi<'a> {
 const HARMLESS: [&str; 10] =
     ["getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "gettid", "sched_yield", "munlockall", "sync"];
 
+/// Numbers, counted from the base, that are beyond every table, and below the next one on MIPS.
+const BEYOND: RangeInclusive<u32> = 600..=899;
+
 impl Abi<'_> {
     /// The number of a call that every ABI has.
     fn number(self, name: &str) -> u32 {
@@ -43,13 +52,19 @@ impl Abi<'_> {
 
     /// A call, which is carried out if nothing can come of it.
     fn call(self, nr: u32, args: [u64; 6]) -> Call {
-        // These are beyond every table, and below the next one on MIPS.
-        let unknown = nr.checked_sub(self.arch.number_base()).is_some_and(|nr| (600..900).contains(&nr));
-        Call { nr, args, carry: unknown || self.harmless().contains(&nr) }
+        let unknown = nr.checked_sub(self.arch.number_base()).is_some_and(|nr| BEYOND.contains(&nr));
+        let harmless = unknown || self.harmless().contains(&nr);
+        Call { nr, args, look: if harmless { Look::Run } else { Look::Trace } }
     }
 
     /// Numbers that the kernel shows to filters.
     fn filtered(self, numbers: impl IntoIterator<Item = u32>) -> Vec<u32> {
-        numbers.into_iter().filter(|nr| !self.arch.forced_allow().contains(nr)).collect()
+        numbers.into_iter().filter(|&nr| self.is_filtered(nr)).collect()
+    }
+
+    fn is_filtered(self, nr: u32) -> bool {
+        // This one is `syscall`: filters are shown the call that its first argument names.
+        let indirect = self.arch == Arch::Mipsel && nr == self.arch.number_base();
+        !indirect && !self.arch.forced_allow().contains(&nr)
     }
 }
