@@ -65,6 +65,8 @@ impl Abi<'_> {
     fn is_filtered(self, nr: u32) -> bool {
         // This one is `syscall`: filters are shown the call that its first argument names.
         let indirect = self.arch == Arch::Mipsel && nr == self.arch.number_base();
-        !indirect && !self.arch.forced_allow().contains(&nr)
+        // A program of x32 can make calls of x86_64, and the other way round.
+        let arch = Arch::of_call(self.arch.audit(), nr).unwrap_or(self.arch);
+        !indirect && !arch.forced_allow().contains(&nr)
     }
 }
