@@ -5,8 +5,8 @@ use crate::arch::Arch;
 use core::fmt;
 use thiserror::Error;
 
-/// Why a filter was not installed. Nothing was installed then, but `no_new_privs` stays set if it was asked for: it
-/// comes first and cannot be taken back.
+/// Why a filter was not installed. Nothing was installed then (of [`NoListener`](Self::NoListener) that is not known), but
+/// `no_new_privs` stays set if it was asked for: it comes first and cannot be taken back.
 ///
 /// Making and inspecting one allocates nothing, so that the child between fork and exec can report it. The causes are
 /// those of seccomp(2) and of `seccomp_set_mode_filter` in `kernel/seccomp.c`.
@@ -122,7 +122,8 @@ pub enum InstallError {
         /// The error number.
         errno: i32,
     },
-    /// The answer of seccomp(2) is no listener: an older filter makes it up.
+    /// The answer of seccomp(2) is no listener: an older filter makes it up. The one error that leaves open whether the
+    /// filter was installed, should the older filter only deny ioctl(2) on a listener.
     #[error("seccomp(2) gave no listener; an older filter of this thread most likely answers in its place")]
     NoListener,
     /// The profile names a supervisor (`listenerPath`), to which this way of installing sends nothing.

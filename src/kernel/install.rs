@@ -216,9 +216,11 @@ impl Install {
     #[cfg(feature = "std")]
     pub fn with_listener(self, program: &Program) -> Result<super::Listener, InstallError> {
         let install = self.before_listener()?;
+        // What can fail comes first: a filter cannot be taken back.
+        let size = super::notify::request_size().map_err(|errno| install.explain(errno, program))?;
         let answer = raw::seccomp_new_listener(program.as_insns(), install.flags.bits());
         let fd = answer.map_err(|errno| install.explain(errno, program))?;
-        super::Listener::from_fd(fd).map_err(|_| InstallError::NoListener)
+        Ok(super::Listener::of_listener(fd, size))
     }
 
     #[inline]

@@ -77,7 +77,7 @@ const NOTIF_ADDFD: u32 = WRITE | 0x0018_2103;
 const NOTIF_SET_FLAGS: u32 = WRITE | 0x0008_2104;
 
 /// The size of `struct seccomp_notif` in this kernel; it may have grown beyond what is known here.
-pub(super) fn request_size() -> Answer<usize> {
+pub(in crate::kernel) fn request_size() -> Answer<usize> {
     let mut sizes = [0_u16; 3];
     // SAFETY: the kernel writes three numbers of 16 bits.
     unsafe { call(libc::SYS_seccomp, [GET_NOTIF_SIZES, 0, sizes.as_mut_ptr() as usize, 0, 0, 0]) }?;
@@ -97,13 +97,13 @@ pub(super) fn receive(listener: BorrowedFd<'_>, size: usize) -> Answer<Request> 
 
 pub(super) fn send(listener: BorrowedFd<'_>, mut reply: Reply) -> Answer<()> {
     // SAFETY: the kernel reads exactly this struct.
-    unsafe { ioctl(listener, NOTIF_SEND, &raw mut reply as usize) }.map(drop)
+    retry(|| unsafe { ioctl(listener, NOTIF_SEND, &raw mut reply as usize) }).map(drop)
 }
 
 pub(super) fn id_valid(listener: BorrowedFd<'_>, id: u64) -> Answer<()> {
     let ask = |request| {
         // SAFETY: the kernel reads exactly this number.
-        unsafe { ioctl(listener, request, &raw const id as usize) }.map(drop)
+        retry(|| unsafe { ioctl(listener, request, &raw const id as usize) }).map(drop)
     };
     match ask(NOTIF_ID_VALID) {
         Err(libc::EINVAL) => ask(NOTIF_ID_VALID_OLD),
@@ -120,12 +120,22 @@ pub(in crate::kernel) fn is_listener(fd: BorrowedFd<'_>) -> bool {
 /// The number that the descriptor has in the target.
 pub(super) fn add_fd(listener: BorrowedFd<'_>, new: NewFd) -> Answer<usize> {
     // SAFETY: the kernel reads exactly this struct.
-    unsafe { ioctl(listener, NOTIF_ADDFD, &raw const new as usize) }
+    retry(|| unsafe { ioctl(listener, NOTIF_ADDFD, &raw const new as usize) })
 }
 
 pub(super) fn set_flags(listener: BorrowedFd<'_>, flags: usize) -> Answer<()> {
     // SAFETY: a plain number.
     unsafe { ioctl(listener, NOTIF_SET_FLAGS, flags) }.map(drop)
+}
+
+/// A signal may interrupt the kernel on the way to its lock. Nothing has been done then.
+fn retry<T>(mut call: impl FnMut() -> Answer<T>) -> Answer<T> {
+    loop {
+        match call() {
+            Err(libc::EINTR) => {}
+            answer => return answer,
+        }
+    }
 }
 
 /// # Safety

@@ -5,9 +5,21 @@ use super::ioctl;
 use super::notification::{Notification, Outcome, Response, Unanswered};
 use core::time::Duration;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Instant;
 
 /// How long a process may take to end by SIGSYS.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether the process of a pidfd ends in time.
+fn ends_soon(pidfd: BorrowedFd<'_>) -> bool {
+    let begin = Instant::now();
+    loop {
+        match ioctl::poll([pidfd], Some(PATIENCE.saturating_sub(begin.elapsed()))) {
+            Err(libc::EINTR) => {}
+            answer => return matches!(answer, Ok([events]) if events != 0),
+        }
+    }
+}
 
 impl<'l> Notification<'l> {
     /// Sends a signal to the thread, on kernels before 6.9 to its process.
@@ -29,7 +41,7 @@ impl<'l> Notification<'l> {
                 // back in its program.
                 let _ = self.respond(Response::Errno(1));
                 // Unless another thread has just begun to handle it.
-                if matches!(ioctl::poll([pidfd.as_fd()], Some(PATIENCE)), Ok([0]) | Err(_)) {
+                if !ends_soon(pidfd.as_fd()) {
                     let _ = ioctl::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
                 }
                 return Ok(());

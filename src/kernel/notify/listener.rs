@@ -99,11 +99,17 @@ impl Listener {
     /// Takes over a descriptor, for example one that was received over a socket. Asks the kernel what it can do with
     /// it; the descriptor is closed if it is none of seccomp(2).
     pub fn from_fd(fd: OwnedFd) -> Result<Self, NotifyError> {
-        const NO_ID: u64 = 0;
-        let borrowed = fd.as_fd();
-        if !ioctl::is_listener(borrowed) {
+        if !ioctl::is_listener(fd.as_fd()) {
             return Err(NotifyError::NotAListener);
         }
+        let request_size = ioctl::request_size().map_err(|errno| NotifyError::Other { call: "seccomp", errno })?;
+        Ok(Self::of_listener(fd, request_size))
+    }
+
+    /// Takes over what is known to be a listener. Nothing can go wrong here, since the filter is installed by now.
+    pub(in crate::kernel) fn of_listener(fd: OwnedFd, request_size: usize) -> Self {
+        const NO_ID: u64 = 0;
+        let borrowed = fd.as_fd();
         // The kernel checks flags first, then the descriptor, then the id.
         let add = |flags| {
             let new = NewFd { id: NO_ID, flags, source: u32::MAX, ..NewFd::default() };
@@ -115,9 +121,8 @@ impl Listener {
             add_fd: add(0),
             add_fd_send: add(ioctl::SEND),
         };
-        let request_size = ioctl::request_size().map_err(|errno| NotifyError::Other { call: "seccomp", errno })?;
         let if_dropped = IfDropped::Answer(Response::Errno(1));
-        Ok(Self { fd, request_size, features, receiving: Mutex::new(()), if_dropped })
+        Self { fd, request_size, features, receiving: Mutex::new(()), if_dropped }
     }
 
     /// What a notification is answered with when it is dropped unanswered, for example by a handler that panics, so that

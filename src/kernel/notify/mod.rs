@@ -44,4 +44,4 @@ pub use listener::{Listener, Received};
 pub use memory::{FromTarget, TargetMemory};
 pub use notification::{AddFd, Notification, Outcome, Response, Unanswered};
 
-pub(super) use ioctl::{is_listener, poll};
+pub(super) use ioctl::{is_listener, poll, request_size};

@@ -160,9 +160,13 @@ impl<'l> Notification<'l> {
     }
 
     /// Answers the call, which is not made.
+    ///
+    /// # Errors
+    /// The notification is dropped then, so the listener tries to answer for it.
     pub fn respond(mut self, response: Response) -> Result<Outcome<()>, NotifyError> {
-        self.answered = true;
-        self.send(response)
+        let result = self.send(response);
+        self.answered = matches!(result, Ok(_) | Err(NotifyError::AnsweredElsewhere));
+        result
     }
 
     /// **Lets the call go on as if there were no supervisor. That decides nothing**: until the kernel reads what the
@@ -239,22 +243,21 @@ impl<'l> Notification<'l> {
         options.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY);
         match options.open(std::format!("/proc/{tid}")) {
             Ok(file) => self.while_waiting(file.into()),
-            Err(error) => self.unless_gone(match error.raw_os_error().unwrap_or(libc::EIO) {
-                libc::ENOENT | libc::ESRCH => NotifyError::NotVisible,
-                errno => NotifyError::Other { call: "open", errno },
-            }),
+            Err(error) => self.unless_gone(not_found(&error)),
         }
     }
 
     /// The process that the thread belongs to (`Tgid:` in /proc).
     pub fn process(&self) -> Result<Outcome<u32>, NotifyError> {
         let tid = self.visible_tid()?;
-        let text = std::fs::read_to_string(std::format!("/proc/{tid}/status")).unwrap_or_default();
+        let text = match std::fs::read_to_string(std::format!("/proc/{tid}/status")) {
+            Ok(text) => text,
+            Err(error) => return self.unless_gone(not_found(&error)),
+        };
         let line = text.lines().find_map(|line| line.strip_prefix("Tgid:"));
         match line.and_then(|number| number.trim().parse().ok()) {
             Some(process) => self.while_waiting(process),
-            None if self.is_waiting()? => Err(NotifyError::NotVisible),
-            None => Ok(Outcome::Gone),
+            None => self.unless_gone(NotifyError::NotVisible),
         }
     }
 
@@ -320,7 +323,7 @@ impl<'l> Notification<'l> {
             number: how.at.unwrap_or(0),
             fd_flags: if how.close_on_exec { libc::O_CLOEXEC as u32 } else { 0 },
         };
-        match retry(|| ioctl::add_fd(self.listener.as_fd(), new)) {
+        match ioctl::add_fd(self.listener.as_fd(), new) {
             Ok(number) => Ok(Outcome::Done(u32::try_from(number).unwrap_or(u32::MAX))),
             // ESRCH: it went away while the descriptor was on its way (`seccomp_do_user_notification` of the kernel).
             Err(libc::ENOENT | libc::ESRCH) => Ok(Outcome::Gone),
@@ -341,7 +344,7 @@ impl<'l> Notification<'l> {
     }
 
     fn reply(&self, reply: Reply) -> Result<Outcome<()>, NotifyError> {
-        match retry(|| ioctl::send(self.listener.as_fd(), reply)) {
+        match ioctl::send(self.listener.as_fd(), reply) {
             Ok(()) => Ok(Outcome::Done(())),
             Err(libc::ENOENT) => Ok(Outcome::Gone),
             Err(libc::EINPROGRESS) => Err(NotifyError::AnsweredElsewhere),
@@ -355,13 +358,11 @@ impl<'l> Notification<'l> {
     }
 }
 
-/// A signal may interrupt the kernel on the way to its lock.
-fn retry<T>(mut call: impl FnMut() -> Result<T, i32>) -> Result<T, i32> {
-    loop {
-        match call() {
-            Err(libc::EINTR) => {}
-            answer => return answer,
-        }
+/// Why a file of a thread in /proc could not be read.
+fn not_found(error: &std::io::Error) -> NotifyError {
+    match error.raw_os_error().unwrap_or(libc::EIO) {
+        libc::ENOENT | libc::ESRCH => NotifyError::NotVisible,
+        errno => NotifyError::Other { call: "open", errno },
     }
 }
 
