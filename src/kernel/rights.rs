@@ -3,6 +3,7 @@
 //! Safety: the messages point to local buffers that outlive the calls, and the macros of cmsg(3) walk only over what the
 //! kernel says it has written. Descriptors that arrive are new in this process, so nobody else owns them.
 
+use super::raw::Answer;
 use alloc::vec::Vec;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -15,7 +16,7 @@ const FD_BYTES: u32 = 4;
 const _: () = assert!(size_of::<RawFd>() == FD_BYTES as usize);
 
 /// Sends one descriptor with a byte of text. Allocates nothing and is async-signal-safe.
-pub(super) fn send(socket: RawFd, fd: RawFd) -> bool {
+pub(super) fn send(socket: RawFd, fd: RawFd) -> Answer<()> {
     let mut byte = 0_u8;
     let mut text = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
     let mut control: Control = [0; 8];
@@ -39,9 +40,13 @@ pub(super) fn send(socket: RawFd, fd: RawFd) -> bool {
     loop {
         // SAFETY: the message points to local values.
         let sent = unsafe { libc::sendmsg(socket, &raw const message, libc::MSG_NOSIGNAL) };
+        if sent >= 0 {
+            return Ok(());
+        }
         // SAFETY: the pointer to this thread's errno is always valid.
-        if sent >= 0 || unsafe { *libc::__errno_location() } != libc::EINTR {
-            return sent == 1;
+        match unsafe { *libc::__errno_location() } {
+            libc::EINTR => {}
+            errno => return Err(errno),
         }
     }
 }
@@ -124,7 +129,7 @@ mod tests {
     fn a_descriptor_crosses_a_socket() {
         let (near, mut far) = UnixStream::pair().unwrap();
         let (reader, writer) = io::pipe().unwrap();
-        assert!(send(far.as_raw_fd(), writer.as_raw_fd()));
+        assert_eq!(send(far.as_raw_fd(), writer.as_raw_fd()), Ok(()));
         let mut text = [0; 16];
         let (len, fds) = receive(near.as_fd(), &mut text).unwrap();
         assert_eq!((len, fds.len()), (1, 1));
@@ -136,6 +141,6 @@ mod tests {
         assert_eq!((&text[..len], fds.len()), (&b"plain"[..], 0));
         drop(far);
         assert_eq!(receive(near.as_fd(), &mut text).unwrap().0, 0);
-        assert!(!send(near.as_raw_fd(), near.as_raw_fd()));
+        assert_eq!(send(near.as_raw_fd(), near.as_raw_fd()), Err(libc::EPIPE));
     }
 }

@@ -120,8 +120,11 @@ impl Child {
         self.executed |= has_executed(self.id()) != Some(false);
         let mut status = 0;
         // SAFETY: the kernel writes the status.
-        if unsafe { libc::waitpid(self.pid, &raw mut status, libc::__WALL) } != self.pid {
-            return Err(WaitError::Wait(io::Error::last_os_error()));
+        while unsafe { libc::waitpid(self.pid, &raw mut status, libc::__WALL) } != self.pid {
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(WaitError::Wait(error));
+            }
         }
         self.status = Some(ExitStatus::from_raw(status));
         Ok(self.status)

@@ -32,6 +32,7 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::c_char;
 use core::ptr::null;
+use core::sync::atomic::AtomicI32;
 use core::sync::atomic::Ordering::{Acquire, Release};
 use core::time::Duration;
 use libc::{c_int, pid_t};
@@ -93,37 +94,44 @@ pub(super) fn launch(plan: &Plan<'_>) -> Result<Launched, SpawnError> {
         parent: unsafe { libc::getpid() },
     };
     // Signals wait until the child has none of our handlers any more.
-    let before = block_signals();
+    let before = block_signals().map_err(refused)?;
     // SAFETY: a copy of this process, which goes on in `helper` and stays there.
-    let forked = unsafe { fork(0) };
+    let forked = unsafe { fork(0, None) };
     if forked == Ok(0) {
         helper(&raw, &state);
     }
     restore_signals(&before);
     drop(theirs);
-    let helper = forked.map_err(|errno| start(io::Error::from_raw_os_error(errno)))?;
-    let received = receive(&ours, &state);
-    let pid = state.child.load(Acquire);
-    match received {
+    let helper = forked.map_err(refused)?;
+    let problem = match receive(&ours, &state) {
         // It still has to close the listener in the table of the child. If somebody killed it before that, the child may
         // have its own listener, and would wait for ever if this process died.
-        Some(listener) if wait(helper) == Some(0) => return Ok(Launched { pid, state, listener }),
-        Some(_) => {}
-        None => end(helper),
-    }
+        Ok(listener) => match wait(helper) {
+            Ok(0) => return Ok(Launched { pid: state.child.load(Acquire), state, listener }),
+            Ok(_) => None,
+            Err(errno) => Some(errno),
+        },
+        Err(problem) => {
+            end(helper);
+            problem
+        }
+    };
+    // Only now is it known for certain whether there is a child: the helper makes none any more.
+    let pid = state.child.load(Acquire);
     if pid > 0 {
         end(pid);
     }
-    Err(failure(&state, plan))
+    Err(failure(&state, plan, problem))
 }
 
-/// The listener, when the helper has sent it. `None` if that will not happen.
-fn receive(socket: &UnixStream, state: &State) -> Option<Listener> {
+/// The listener, when the helper has sent it. An error if that will not happen, with a number if it is this process that
+/// failed.
+fn receive(socket: &UnixStream, state: &State) -> Result<Listener, Option<c_int>> {
     loop {
         match poll([socket.as_fd()], Some(Duration::from_millis(100))) {
             Ok([0]) | Err(libc::EINTR) => {}
             Ok(_) => break,
-            Err(_) => return None,
+            Err(errno) => return Err(Some(errno)),
         }
         // Someone may have killed the child before it could install.
         let child = state.child.load(Acquire);
@@ -131,26 +139,34 @@ fn receive(socket: &UnixStream, state: &State) -> Option<Listener> {
             && state.listener.load(Acquire) == 0
             && command::wait_unreaped(child.cast_unsigned(), libc::WNOHANG).unwrap_or(true)
         {
-            return None;
+            return Err(None);
         }
     }
-    let (_, fds) = rights::receive(socket.as_fd(), &mut [0; 1]).ok()?;
-    Listener::from_fd(fds.into_iter().next()?).ok()
+    // What comes is one descriptor. If it was cut off, this process may have no more of them.
+    let (_, fds) = rights::receive(socket.as_fd(), &mut [0; 1])
+        .map_err(|error| Some(error.raw_os_error().unwrap_or(libc::EMFILE)))?;
+    let fd = fds.into_iter().next().ok_or(None)?;
+    Listener::from_fd(fd).map_err(|error| error.raw_os_error())
 }
 
 /// Why there is no listener.
-fn failure(state: &State, plan: &Plan<'_>) -> SpawnError {
+fn failure(state: &State, plan: &Plan<'_>, problem: Option<c_int>) -> SpawnError {
     let reason = state.reason.load(Acquire);
-    match state.failed.load(Acquire) {
-        0 => SpawnError::Lost,
-        step if step == Step::Install as i32 => {
+    match (state.failed.load(Acquire), problem) {
+        (0, None) => SpawnError::Lost,
+        (0, Some(errno)) => refused(errno),
+        (step, _) if step == Step::Install as i32 => {
             match command::decode(reason, plan.install.for_listener(), plan.program) {
                 Some(error) => SpawnError::Install(error),
                 None => SpawnError::Lost,
             }
         }
-        _ => SpawnError::Start(io::Error::from_raw_os_error(reason)),
+        _ => refused(reason),
     }
+}
+
+fn refused(errno: c_int) -> SpawnError {
+    SpawnError::Start(io::Error::from_raw_os_error(errno))
 }
 
 // --- in the helper -----------------------------------------------------------------------------------------------
@@ -159,9 +175,11 @@ fn failure(state: &State, plan: &Plan<'_>) -> SpawnError {
 fn helper(raw: &Raw<'_>, state: &State) -> ! {
     // It ends with the parent. Should that be gone already, its number is another one.
     // SAFETY: plain numbers.
-    let orphan =
-        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) != 0 || libc::getppid() != raw.parent };
-    if orphan {
+    if let Err(errno) = checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) }) {
+        fail(state, Step::Tie, errno);
+    }
+    // SAFETY: no arguments.
+    if unsafe { libc::getppid() } != raw.parent {
         exit(1);
     }
     let socket = match streams(raw) {
@@ -173,14 +191,16 @@ fn helper(raw: &Raw<'_>, state: &State) -> ! {
     close_unless_kept(raw.ours);
     close_what_execve_would(socket);
     // SAFETY: a copy of this process, which goes on in `child` and stays there.
-    match unsafe { fork(libc::CLONE_FILES | libc::CLONE_PARENT) } {
+    match unsafe { fork(libc::CLONE_FILES | libc::CLONE_PARENT, Some(&state.child)) } {
         Ok(0) => child(raw, state),
-        Ok(pid) => state.child.store(pid, Release),
+        Ok(_) => {}
         Err(errno) => fail(state, Step::Fork, errno),
     }
     let number = wait_for_listener(state);
     if number >= 0 {
-        rights::send(socket, number);
+        if let Err(errno) = rights::send(socket, number) {
+            fail(state, Step::Send, errno);
+        }
         // In the table that the child shares: until execve it would hold its own listener.
         // SAFETY: this process has no other owner of descriptors.
         unsafe { libc::close(number) };
@@ -211,19 +231,32 @@ fn streams(raw: &Raw<'_>) -> Answer<RawFd> {
 /// Closes what is close-on-exec, but for the socket. The child may wait in its execve for long, and what it inherits may
 /// be listeners of other programs, or the writing ends of pipes whose end somebody waits for.
 fn close_what_execve_would(socket: RawFd) {
+    // SAFETY: a constant string; this process has no other owner of descriptors.
+    let folder = checked(unsafe { libc::open(c"/proc/self/fd".as_ptr(), libc::O_DIRECTORY | libc::O_CLOEXEC) });
+    let listed = folder.and_then(|folder| {
+        let listed = close_listed(folder, socket);
+        // SAFETY: as above.
+        unsafe { libc::close(folder) };
+        listed
+    });
+    if listed.is_err() {
+        // No /proc here, or Landlock or a filter forbids reading it.
+        (0..most_descriptors()).filter(|&fd| fd != socket).for_each(close_unless_kept);
+    }
+}
+
+/// The same for those that are listed in an open folder of /proc.
+fn close_listed(folder: RawFd, socket: RawFd) -> Answer<()> {
     const HEADER: usize = 19;
     let mut buffer = [0_u8; 4096];
-    // SAFETY: a constant string; this process has no other owner of descriptors.
-    let Ok(folder) = checked(unsafe { libc::open(c"/proc/self/fd".as_ptr(), libc::O_DIRECTORY | libc::O_CLOEXEC) })
-    else {
-        // No /proc here, or Landlock or a filter forbids opening it.
-        return (0..most_descriptors()).filter(|&fd| fd != socket).for_each(close_unless_kept);
-    };
     loop {
         #[allow(clippy::cast_sign_loss)] // A descriptor.
         let args = [folder as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
         // SAFETY: the kernel writes at most the length of the buffer to it.
-        let Ok(got @ 1..) = (unsafe { call(libc::SYS_getdents64, args) }) else { break };
+        let got = unsafe { call(libc::SYS_getdents64, args) }?;
+        if got == 0 {
+            return Ok(());
+        }
         let mut entries = buffer.get(..got).unwrap_or_default();
         // Entries: two numbers of 8 bytes, the length of the entry in 2, a kind in 1, the name and a NUL.
         while let Some(&[low, high]) = entries.get(16..18) {
@@ -237,8 +270,6 @@ fn close_what_execve_would(socket: RawFd) {
             entries = rest;
         }
     }
-    // SAFETY: as above.
-    unsafe { libc::close(folder) };
 }
 
 /// Closes a descriptor if execve(2) would.
@@ -287,8 +318,6 @@ fn fail(state: &State, step: Step, reason: c_int) -> ! {
 
 /// Runs in the second fork. After the filter is installed there is one call, execve, and after a failure exit.
 fn child(raw: &Raw<'_>, state: &State) -> ! {
-    // SAFETY: no arguments.
-    state.child.store(unsafe { libc::getpid() }, Release);
     if let Some(folder) = &raw.plan.folder {
         // SAFETY: a string that lives long enough.
         if let Err(errno) = checked(unsafe { libc::chdir(folder.as_ptr()) }) {
@@ -351,28 +380,32 @@ fn default_signals() {
 
 // --- in all three ------------------------------------------------------------------------------------------------
 
-/// fork(2) without the hooks of the C library, and without a signal for the end of the new process; 0 in that one.
+/// fork(2) without the hooks of the C library, and without a signal for the end of the new process; 0 in that one. The
+/// kernel writes the process id to `pid` before the new process runs, also if this one is killed meanwhile.
 ///
 /// # Safety
 /// The new process is a copy with one thread. It may only use async-signal-safe functions and must never return to code
 /// that does not know of it.
 #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // Flags, process ids.
-unsafe fn fork(flags: c_int) -> Answer<pid_t> {
-    let flags = flags as usize;
-    let args = if cfg!(target_arch = "s390x") { [0, flags, 0, 0, 0, 0] } else { [flags, 0, 0, 0, 0, 0] };
+unsafe fn fork(flags: c_int, pid: Option<&AtomicI32>) -> Answer<pid_t> {
+    let flags = flags as usize | pid.map_or(0, |_| libc::CLONE_PARENT_SETTID as usize);
+    let pid = pid.map_or(0, |pid| pid.as_ptr() as usize);
+    let args = if cfg!(target_arch = "s390x") { [0, flags, pid, 0, 0, 0] } else { [flags, 0, pid, 0, 0, 0] };
     // SAFETY: without a stack and without CLONE_VM the new process has a copy of all memory; the caller vouches for what
     // it does.
     unsafe { call(libc::SYS_clone, args) }.map(|pid| pid as pid_t)
 }
 
-fn block_signals() -> libc::sigset_t {
+fn block_signals() -> Answer<libc::sigset_t> {
     // SAFETY: local sets, which the functions fill.
     unsafe {
         let mut all: libc::sigset_t = core::mem::zeroed();
         let mut before: libc::sigset_t = core::mem::zeroed();
         libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-        before
+        match libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) {
+            0 => Ok(before),
+            errno => Err(errno),
+        }
     }
 }
 
@@ -390,18 +423,18 @@ fn checked(answer: c_int) -> Answer<c_int> {
 fn end(pid: pid_t) {
     // SAFETY: plain numbers; until it has been waited for, the number is that of our child.
     unsafe { libc::kill(pid, libc::SIGKILL) };
-    wait(pid);
+    let _ = wait(pid);
 }
 
 /// Waits for the end of a child; its status as waitpid(2) gives it, 0 if it ended well.
-fn wait(pid: pid_t) -> Option<c_int> {
+fn wait(pid: pid_t) -> Answer<c_int> {
     let mut status = 0;
     loop {
         // SAFETY: the kernel writes the status.
         match checked(unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) }) {
-            Ok(_) => return Some(status),
+            Ok(_) => return Ok(status),
             Err(libc::EINTR) => {}
-            Err(_) => return None,
+            Err(errno) => return Err(errno),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::io;
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct State {
-    /// Process id of the child, once there is one.
+    /// Process id of the child, once there is one; the kernel writes it before the child runs.
     pub(super) child: AtomicI32,
     /// The step that failed, see [`Step`].
     pub(super) failed: AtomicI32,
@@ -32,6 +32,8 @@ pub(super) enum Step {
     Fork = 2,
     Folder = 3,
     Install = 4,
+    Tie = 5,
+    Send = 6,
 }
 
 /// Owner of the mapping.
