@@ -70,32 +70,38 @@ pub fn supervisor(install: Install, body: impl FnOnce(Listener)) {
 #[track_caller]
 pub fn supervisor_of(target: impl FnOnce() -> i32, body: impl FnOnce(Listener, Target)) {
     child_passes(|_| {
-        let shared = super::shared_numbers::<1>();
-        let pid = fork_with(|| {
-            let listener = Install::new().with_listener(&notify_call()).unwrap();
-            let number = listener.as_raw_fd();
-            shared[0].store(i64::from(number) + 1, std::sync::atomic::Ordering::SeqCst);
-            // Until the supervisor has it.
-            while shared[0].load(std::sync::atomic::Ordering::SeqCst) != 0 {
-                std::hint::spin_loop();
-            }
-            drop(listener);
-            unsafe { libc::_exit(target()) };
-        });
-        let number = loop {
-            match shared[0].load(std::sync::atomic::Ordering::SeqCst) {
-                0 => std::thread::yield_now(),
-                number => break number - 1,
-            }
-        };
-        let fd = unsafe {
-            use std::os::fd::{FromRawFd as _, OwnedFd};
-            let pidfd = OwnedFd::from_raw_fd(libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32);
-            OwnedFd::from_raw_fd(libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) as i32)
-        };
-        shared[0].store(0, std::sync::atomic::Ordering::SeqCst);
-        body(Listener::from_fd(fd).unwrap(), Target { pid });
+        let (listener, target) = filtered_target(target);
+        body(listener, target);
     });
+}
+
+/// Forks a target that installs the filter, and takes the listener from it; this process has no filter.
+pub fn filtered_target(target: impl FnOnce() -> i32) -> (Listener, Target) {
+    let shared = super::shared_numbers::<1>();
+    let pid = fork_with(|| {
+        let listener = Install::new().with_listener(&notify_call()).unwrap();
+        let number = listener.as_raw_fd();
+        shared[0].store(i64::from(number) + 1, std::sync::atomic::Ordering::SeqCst);
+        // Until the supervisor has it.
+        while shared[0].load(std::sync::atomic::Ordering::SeqCst) != 0 {
+            std::hint::spin_loop();
+        }
+        drop(listener);
+        unsafe { libc::_exit(target()) };
+    });
+    let number = loop {
+        match shared[0].load(std::sync::atomic::Ordering::SeqCst) {
+            0 => std::thread::yield_now(),
+            number => break number - 1,
+        }
+    };
+    let fd = unsafe {
+        use std::os::fd::{FromRawFd as _, OwnedFd};
+        let pidfd = OwnedFd::from_raw_fd(libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32);
+        OwnedFd::from_raw_fd(libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) as i32)
+    };
+    shared[0].store(0, std::sync::atomic::Ordering::SeqCst);
+    (Listener::from_fd(fd).unwrap(), Target { pid })
 }
 
 /// Catches a signal, does nothing and notes that it came.
