@@ -40,7 +40,8 @@ pub fn tests(programs: &[PathBuf], tree: &Path) -> Result<Vec<Test>, Failed> {
         );
     }
     let mut tests = side_by_side(&names, |(program, name)| {
-        let sites = tree.with_file_name(format!("sites-{}", name.replace("::", "-")));
+        let whose = program.file_name().unwrap_or_default().to_string_lossy();
+        let sites = tree.with_file_name(format!("sites-{whose}-{}", name.replace("::", "-")));
         let _ = fs::remove_file(&sites);
         let begin = Instant::now();
         let outcome = run(&Run { program, names: &[name], mutant: 0, cases: 8, seconds: 600 }, tree, Some(&sites));

@@ -12,7 +12,7 @@ use std::process::Command;
 
 const RUNTIME: &str = include_str!("runtime.rs.txt");
 /// What has to notice a change: the tests of the library, and those of whole programs.
-const TESTS: [&str; 19] = [
+const TESTS: [&str; 25] = [
     "--lib",
     "--test",
     "golden",
@@ -32,6 +32,12 @@ const TESTS: [&str; 19] = [
     "multiplexed",
     "--test",
     "unlisted",
+    "--test",
+    "import",
+    "--test",
+    "live",
+    "--test",
+    "cli",
 ];
 
 pub struct Tree {
@@ -242,7 +248,7 @@ impl Tree {
         let mut cargo = Command::new("sh");
         cargo.args(["-c", "ulimit -t 300; exec cargo \"$@\"", "cargo"]);
         match how {
-            How::Together => cargo.args(["test", "--no-run"]).args(TESTS),
+            How::Together => cargo.args(["test", "--no-run", "--features", "cli"]).args(TESTS),
             How::Check => cargo.args(["check", "--lib"]),
             How::Alone => cargo.args(["test", "--no-run", "--lib"]),
         };

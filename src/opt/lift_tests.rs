@@ -1,1 +1,0 @@
-//! Foreign programs and what comes out of them.
