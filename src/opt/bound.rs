@@ -67,6 +67,8 @@ mod tests {
         assert_eq!(least_range_tests(&[90, 5, 5]), 110);
         // In the middle two tests are needed to be alone.
         assert_eq!(least_range_tests(&[5, 90, 5]), 195);
+        // A sum that moves to the left is looked at again, and so is what it leaves behind.
+        assert_eq!(least_range_tests(&[6, 9, 3, 0, 8, 0, 7, 5, 6]), 135);
     }
 
     /// By trying every test of every window.

@@ -94,7 +94,7 @@ fn differences(low: &[Run], high: &[Run]) -> Vec<Run> {
         let class = if equal && !joins(&pieces, at) { CodeId::LATER } else { run.class };
         match differences.last_mut() {
             Some(previous) if previous.class == class => previous.last = run.last,
-            _ => differences.push(Run { class, weight: 0, ..run }),
+            _ => differences.push(Run { class, ..run }),
         }
     }
     differences
@@ -131,6 +131,63 @@ mod tests {
         let left: Vec<_> = folded.differences.iter().map(|run| (run.first, run.class)).collect();
         assert_eq!(left, [(0, CodeId::LATER), (10, other), (11, CodeId::LATER)]);
         assert_eq!(folded.all.last().map(|run| run.last), Some(u32::MAX));
+    }
+
+    /// Starts, ends and classes.
+    fn plain(runs: &[Run]) -> Vec<(u32, u32, CodeId)> {
+        runs.iter().map(|run| (run.first, run.last, run.class)).collect()
+    }
+
+    #[test]
+    fn all_numbers_are_taken_apart_at_their_bits() {
+        let mut code = Code::default();
+        let [yes, no, other] = [Action::Allow, Action::Errno(1), Action::Errno(38)].map(|action| code.ret(action));
+        let alternating = |start: u32| (0..40).map(move |x| (start + 10 * x, if x % 2 == 0 { yes } else { no }));
+        // `yes` ends at 9 and at 29, `no` at 19 and at 39.
+        let mut starts: Vec<_> = alternating(0).collect();
+        // In the middle of a run that is else the same.
+        starts.extend([(BIT, yes), (BIT + 5, other), (BIT + 8, yes), (BIT + 10, no), (BIT + 20, yes)]);
+        // Of three pieces the one in the middle is the same, and has the class of the one before, or of the one behind.
+        starts.extend([(BIT + 38, other), (BIT + 40, yes), (BIT + 58, yes), (BIT + 60, other)]);
+        starts.extend([(BIT + 78, no), (BIT + 80, no), (BIT + 98, other), (BIT + 100, yes)]);
+        // Here of neither.
+        starts.extend([(BIT + 110, other), (BIT + 112, no)]);
+        starts.extend(alternating(BIT).skip(12));
+        starts.push((2 * BIT + 7, yes));
+        let folded = folded(&runs(starts)).unwrap();
+        let low = runs(alternating(0));
+        assert_eq!(plain(&folded.all[..39]), plain(&low[..39]));
+        let rest = [(390, BIT - 1, no), (BIT, 2 * BIT - 1, CodeId::LATER), (2 * BIT, 2 * BIT + 6, no)];
+        assert_eq!(plain(&folded.all[39..42]), rest);
+        let later = CodeId::LATER;
+        let wanted = [
+            (0, 4, later),
+            (5, 7, other),
+            (8, 29, later),
+            (30, 37, yes),
+            (38, 39, other),
+            (40, 59, yes),
+            (60, 77, other),
+            (78, 97, no),
+            (98, 99, other),
+            (100, 109, later),
+            (110, 111, other),
+            (112, BIT - 1, later),
+        ];
+        assert_eq!(plain(&folded.differences), wanted);
+    }
+
+    /// Sixteen runs are saved, or it is not done.
+    #[test]
+    fn what_is_saved_is_counted() {
+        let mut code = Code::default();
+        let [yes, no] = [Action::Allow, Action::Errno(1)].map(|action| code.ret(action));
+        for (many, folds) in [(16, false), (17, true)] {
+            let alternating = |start: u32| (0..many).map(move |x| (start + x, if x % 2 == 0 { yes } else { no }));
+            let after = if many % 2 == 0 { yes } else { no };
+            let starts = alternating(0).chain(alternating(BIT)).chain([(2 * BIT, after), (2 * BIT + 1, yes)]);
+            assert_eq!(folded(&runs(starts)).is_some(), folds, "{many}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) struct Found {
 /// Weights that fit into 31 bits however they are added up, and the price of a test.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
-    shift: u32,
+    pub(super) shift: u32,
     pub(super) price: u32,
 }
 

@@ -4,7 +4,7 @@ use super::Params;
 use super::runs::{Run, TOTAL, runs};
 use super::search::{Scale, search};
 use crate::bpf::Action;
-use crate::code::{Code, CodeId, Held, Input, Step};
+use crate::code::{Code, CodeId, Held, Input, Op, Step};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use proptest::prelude::*;
@@ -151,5 +151,63 @@ fn large_switches_never_cost_more_than_range_tests() {
             let run = runs.iter().find(|run| (run.first..=run.last).contains(&number)).unwrap();
             assert_eq!(at, run.class);
         }
+    }
+}
+
+/// Runs of the numbers from 0 on, of different classes in turn.
+fn turns(code: &mut Code, weights: &[u64]) -> Vec<Run> {
+    let classes = [Action::Allow, Action::Errno(1), Action::Errno(38)].map(|action| code.ret(action));
+    let mut runs = runs((0..).zip(classes.into_iter().cycle().take(weights.len())));
+    for (run, weight) in runs.iter_mut().zip(weights) {
+        run.weight = *weight;
+    }
+    runs
+}
+
+#[test]
+fn costs_fit_and_are_as_fine_as_they_can_be() {
+    let mut code = Code::default();
+    let price = TOTAL / 1000 * 10;
+    // Three times the weight, and twice the price and something, are just 2^45: 29 bits are left of 46.
+    let weight = ((1 << 45) - 2 * (price + (1 << 20))).div_ceil(3);
+    let scale = |weight| {
+        let Scale { shift, price } = Scale::of(&turns(&mut Code::default(), &[weight]), EVERYWHERE);
+        (shift, u64::from(price))
+    };
+    assert_eq!(scale(weight), (17, price >> 17));
+    assert_eq!(scale(weight - 1), (16, price >> 16));
+    // Four runs are two tests deep.
+    let four = turns(&mut code, &[TOTAL; 4]);
+    assert_eq!(Scale::of(&four, EVERYWHERE).weight(TOTAL), 1 << (40 - 16));
+}
+
+#[test]
+fn states_are_counted() {
+    let mut code = Code::default();
+    let only_ranges = Params { few: 0, heavy: 0, bit_runs: 0, ..Params::DEFAULT };
+    for many in 1..20 {
+        let runs = turns(&mut code, &alloc::vec![TOTAL / 20; many]);
+        assert_eq!(search(&runs, &[], only_ranges).states(), many * (many + 1) / 2);
+    }
+    // A number that is heavy enough has a layer of its own, for what is left without it.
+    let light = TOTAL / 50 - 1;
+    for (weight, states) in [(light, 15), (light + 1, 15 + 10)] {
+        let runs = turns(&mut code, &[light, light, weight, light, light]);
+        assert_eq!(search(&runs, &[], Params { heavy: 1, ..only_ranges }).states(), states);
+    }
+    // Sets are states as well.
+    let runs = turns(&mut code, &[TOTAL / 20; 9]);
+    assert!(search(&runs, &[], WITH_BITS).states() > 45);
+}
+
+/// Of equal costs the test of a range counts, which is the first.
+#[test]
+fn a_heavy_number_is_asked_first_only_if_that_is_cheaper() {
+    let mut code = Code::default();
+    for (weight, op) in [(TOTAL / 4, Op::Ge), (TOTAL / 2, Op::Eq)] {
+        let runs = turns(&mut code, &[TOTAL / 4, weight, TOTAL / 4]);
+        let params = Params { few: 0, heavy: 1, bit_runs: 0, ..Params::DEFAULT };
+        let tree = search(&runs, &[], params).tree(&mut code, HELD);
+        assert!(matches!(code.step(tree), Step::Test { op: first, .. } if first == op), "{weight}");
     }
 }

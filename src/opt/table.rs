@@ -47,7 +47,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Table<K, V> {
         let last = self.slots.len().checked_sub(1)?;
         let mut hasher = Mix(0);
         key.hash(&mut hasher);
-        let mut slot = usize::try_from(hasher.0 >> 32).unwrap_or(0) & last;
+        let mut slot = usize::try_from(hasher.finish() >> 32).unwrap_or(0) & last;
         // An empty slot ends this: at least half of them are.
         while self.slots[slot].as_ref().is_some_and(|other| other.0 != *key) {
             slot = (slot + 1) & last;
@@ -87,5 +87,47 @@ impl Hasher for Mix {
         for half in [word & u128::from(u64::MAX), word >> 64] {
             self.write_u64(u64::try_from(half).unwrap_or(0));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Holds all keys, of whose slots at least half are free, and less than seven in eight once it has grown.
+    fn filled<K: Copy + Eq + Hash>(keys: impl Iterator<Item = K> + Clone) -> Table<K, u32> {
+        let mut table = Table::new();
+        for (value, key) in (0..).zip(keys.clone()) {
+            assert_eq!(table.get(&key), None);
+            table.insert(key, value);
+            let (slots, used) = (table.slots.len(), table.len());
+            assert_eq!(used, value as usize + 1);
+            assert!(
+                slots.is_power_of_two() && slots >= 2 * used && (slots == 64 || slots < 8 * used),
+                "{slots} for {used}"
+            );
+        }
+        for (value, key) in (0..).zip(keys) {
+            assert_eq!(table.get(&key), Some(value));
+        }
+        table
+    }
+
+    /// The most slots in a row that are used.
+    fn longest<K, V>(table: &Table<K, V>) -> usize {
+        table.slots.split(Option::is_none).map(<[_]>::len).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn neighbours_are_spread() {
+        assert!(longest(&filled(0..4000_u16)) < 40);
+        assert!(longest(&filled(0..4000_u32)) < 40);
+        assert!(longest(&filled((0..4000_u32).map(|x| x << 20))) < 40);
+        assert!(longest(&filled((0..4000_u32).map(|x| (x % 63, x / 63)))) < 40);
+        assert!(longest(&filled(0..4000_u64)) < 40);
+        assert!(longest(&filled(0..4000_u128)) < 40);
+        assert!(longest(&filled((0..4000_u128).map(|x| x << 100))) < 40);
+        assert!(longest(&filled((0..4000_u128).map(|x| (x % 63) << 64 | x / 63))) < 40);
+        assert!(longest(&filled((0..4000_u32).map(|x| x.to_le_bytes()))) < 40);
     }
 }

@@ -165,3 +165,7 @@ pub(super) fn loaded(offset: u32, endian: Endian) -> Option<Word> {
         _ => Word::Low(arg()?),
     })
 }
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;

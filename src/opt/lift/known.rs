@@ -174,34 +174,5 @@ impl Env {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_least_value_is_the_least() {
-        // All sets over eight bits of a few intervals, fixed bits and exceptions.
-        for (mask, value) in [(0, 0), (0x81, 0x80), (0x3c, 0x14), (0xf0, 0xf0), (1, 0)] {
-            for not in [&[][..], &[(0x0f, 3)], &[(0x80, 0), (0x40, 0x40)], &[(0xff, 0x80), (0xff, 0x81)]] {
-                for first in (0..256).step_by(7) {
-                    for last in [first, first + 9, 255] {
-                        let known = Known { first, last: last.min(255), mask, value, not: not.to_vec() };
-                        let fits = |x: &u32| x & mask == value && not.iter().all(|(mask, value)| x & mask != *value);
-                        let truth = (first..=last.min(255)).find(fits);
-                        assert_eq!(known.least(), Ok(truth), "{known:?}");
-                        let (fixed, bits) = known.fixed();
-                        for x in (first..=last.min(255)).filter(fits) {
-                            assert_eq!(x & fixed, bits, "{known:?}");
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn words_have_places() {
-        for place in 0..16 {
-            assert_eq!(index(word(place)), place);
-        }
-    }
-}
+#[path = "known_tests.rs"]
+mod tests;

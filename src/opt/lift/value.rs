@@ -457,3 +457,7 @@ fn between(least: u64, most: u64) -> Bits {
     let differ = up_to((least ^ most) as u32);
     Bits { mask: !differ, value: least as u32 & !differ }
 }
+
+#[cfg(test)]
+#[path = "value_tests.rs"]
+mod tests;
