@@ -239,3 +239,7 @@ fn input(word: Word) -> Input {
         Word::IpHigh => Input::IpHigh,
     }
 }
+
+#[cfg(test)]
+#[path = "lower_tests.rs"]
+mod tests;
