@@ -113,6 +113,14 @@ pub const NOTIFICATION: &[Operation] = &[
         let null = std::fs::File::open("/dev/null").unwrap();
         said(stage.during(|| call.respond_with_fd(&null, AddFd::new()).map_err(|unanswered| unanswered.error())))
     })),
+    operation!("respond with a descriptor in two steps", &[GIVEN, ANSWERED], |stage| {
+        let older = |listener: Listener| listener.pretend_without(NotifyFeature::AddFdSend);
+        with_call_of(older, |call| {
+            let null = std::fs::File::open("/dev/null").unwrap();
+            let how = AddFd::new().allow_two_step();
+            said(stage.during(|| call.respond_with_fd(&null, how).map_err(|unanswered| unanswered.error())))
+        })
+    }),
     operation!("add a descriptor", &[GIVEN], |stage| with_call(|call| {
         let null = std::fs::File::open("/dev/null").unwrap();
         said(stage.during(|| call.add_fd(&null, AddFd::new().at(40))))
@@ -192,11 +200,16 @@ fn with_target(body: impl FnOnce(Listener) -> Said) -> Said {
 
 /// The same when the call has been received. Whoever asks must not wait for ever afterwards, unless told so.
 fn with_call(body: impl FnOnce(Notification) -> Said) -> Said {
+    with_call_of(|listener| listener, body)
+}
+
+fn with_call_of(prepare: impl FnOnce(Listener) -> Listener, body: impl FnOnce(Notification) -> Said) -> Said {
     let text = *b"text\0";
     let (listener, target) = filtered_target(|| {
         let mut buffer = [0_u8; 8];
         ask([7, text.as_ptr() as u64, buffer.as_mut_ptr() as u64, 0, 0, 0]) as i32
     });
+    let listener = prepare(listener);
     let call = listener.recv().unwrap().unwrap();
     let result = body(call);
     // Everything here takes the notification, which is answered or dropped by now: the target goes on, though the listener is

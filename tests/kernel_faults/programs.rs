@@ -6,7 +6,9 @@ use super::judge::{Gives, Operation, Rule, of, on};
 use super::said;
 use super::stage::{Said, Stage};
 use crate::common::supervision::{allow_all, filtered_target, notify_call};
-use callsieve::kernel::{self, ExecState, Install, Stream, Supervised};
+use callsieve::bpf::Action;
+use callsieve::kernel::{self, CommandExt as _, ExecState, Install, Stream, Supervised};
+use callsieve::{Compiler, Profile};
 use libc::{
     SYS_clone3, SYS_execve, SYS_getdents64, SYS_ioctl, SYS_openat, SYS_prctl, SYS_ptrace, SYS_read, SYS_rt_sigaction,
     SYS_waitid,
@@ -63,6 +65,21 @@ pub const STARTED: &[Operation] = &[
         kept: &[],
     },
     Operation {
+        name: "a command with a filter",
+        run: |stage| {
+            let policy = Profile::new(Action::Allow).resolve(&kernel::host_target().unwrap()).unwrap();
+            let filter = Compiler::new().compile(&policy).unwrap();
+            let mut command = Command::new("/bin/true");
+            command.seccomp(&filter).stderr(std::process::Stdio::null());
+            match stage.during(|| command.spawn()) {
+                Ok(mut child) => said(child.wait()),
+                Err(error) => said(Err::<(), _>(error)),
+            }
+        },
+        rules: &[SCRIPT],
+        kept: &[],
+    },
+    Operation {
         name: "wait for a program",
         run: |stage| {
             let mut child = kernel::spawn(Command::new("/bin/true"), &allow_all(), Install::new()).unwrap();
@@ -95,6 +112,22 @@ pub const STARTED: &[Operation] = &[
             let (mut child, listener) = Supervised::new("true").spawn(&notify_call()).unwrap();
             drop(listener);
             let result = stage.during(|| child.wait());
+            let _ = (child.kill(), child.wait());
+            said(result)
+        },
+        rules: &[EXECUTED, SIZE],
+        kept: &[],
+    },
+    Operation {
+        name: "whether a supervised program has ended",
+        run: |stage| {
+            let (mut child, listener) = Supervised::new("true").spawn(&notify_call()).unwrap();
+            drop(listener);
+            let ended = |pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") Z");
+            while !ended(child.id()) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let result = stage.during(|| child.try_wait());
             let _ = (child.kill(), child.wait());
             said(result)
         },
