@@ -488,3 +488,7 @@ fn write(state: &mut State, k: u32, value: Value) {
     }
     state.scratch = Some(Arc::new(scratch));
 }
+
+#[cfg(test)]
+#[path = "lift_tests.rs"]
+mod tests;
