@@ -1,7 +1,9 @@
 //! Expressions over arguments, as lists of comparisons of which all must hold, or of other such lists.
 
+use crate::profile::limits::MAX_TESTS;
 use crate::profile::{Arg, Op, Width};
 use alloc::vec::Vec;
+use thiserror::Error;
 
 /// What must hold for a call.
 #[derive(Clone, Debug)]
@@ -154,25 +156,36 @@ impl Expr {
         }
     }
 
-    /// The lists of comparisons of which one must hold altogether; `None` if they are more than this.
-    pub(super) fn alternatives(&self, most: usize) -> Option<Vec<Vec<Arg>>> {
+    /// The lists of comparisons of which one must hold altogether.
+    ///
+    /// # Errors
+    /// If they are more than `most`, or have more than [`MAX_TESTS`] comparisons.
+    pub(super) fn alternatives(&self, most: usize) -> Result<Vec<Vec<Arg>>, TooMany> {
         match self {
-            Self::Always => Some(Vec::from([Vec::new()])),
-            Self::Never => Some(Vec::new()),
-            Self::Test(arg) => Some(Vec::from([Vec::from([*arg])])),
+            Self::Always => Ok(Vec::from([Vec::new()])),
+            Self::Never => Ok(Vec::new()),
+            Self::Test(arg) => Ok(Vec::from([Vec::from([*arg])])),
             Self::Any(parts) => {
-                let mut lists = Vec::new();
-                for part in parts {
-                    lists.extend(part.alternatives(most.checked_sub(lists.len())?)?);
-                }
-                Some(lists)
-            }
-            Self::All(parts) => {
-                let mut lists: Vec<Vec<Arg>> = Vec::from([Vec::new()]);
+                let (mut lists, mut tests) = (Vec::new(), 0);
                 for part in parts {
                     let own = part.alternatives(most)?;
-                    if lists.len().checked_mul(own.len()).is_none_or(|count| count > most) {
-                        return None;
+                    tests += comparisons(&own);
+                    fits(lists.len() + own.len(), most, tests)?;
+                    lists.extend(own);
+                }
+                Ok(lists)
+            }
+            Self::All(parts) => {
+                let (mut lists, mut tests): (Vec<Vec<Arg>>, _) = (Vec::from([Vec::new()]), 0);
+                for part in parts {
+                    let own = part.alternatives(most)?;
+                    let all = tests * own.len() + comparisons(&own) * lists.len();
+                    fits(lists.len() * own.len(), most, all)?;
+                    tests = all;
+                    // Not made anew, or many comparisons in a row would be copied again for each of them.
+                    if let [more] = own.as_slice() {
+                        lists.iter_mut().for_each(|list| list.extend_from_slice(more));
+                        continue;
                     }
                     let longer = |one: &Vec<Arg>| {
                         let with = |more: &Vec<Arg>| one.iter().chain(more).copied().collect::<Vec<Arg>>();
@@ -180,10 +193,31 @@ impl Expr {
                     };
                     lists = lists.iter().flat_map(longer).collect();
                 }
-                Some(lists)
+                Ok(lists)
             }
         }
     }
+}
+
+/// Why an expression has no list of alternatives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(super) enum TooMany {
+    #[error("the expression comes to more than {0} alternatives")]
+    Alternatives(usize),
+    #[error("the expression comes to more than {MAX_TESTS} comparisons in all its alternatives")]
+    Comparisons,
+}
+
+fn comparisons(lists: &[Vec<Arg>]) -> usize {
+    lists.iter().map(Vec::len).sum()
+}
+
+/// Both bounds are so low that nothing here overflows.
+fn fits(alternatives: usize, most: usize, comparisons: usize) -> Result<(), TooMany> {
+    if alternatives > most {
+        return Err(TooMany::Alternatives(most));
+    }
+    if comparisons > MAX_TESTS { Err(TooMany::Comparisons) } else { Ok(()) }
 }
 
 /// The opposite of a comparison. Of a masked one: one of the bits is the other way.
@@ -233,8 +267,7 @@ mod tests {
             let expected = compare.holds(argument & operand.mask, value);
             let lists = expr.alternatives(1000).unwrap();
             assert_eq!(holds(&lists, argument), expected, "{argument:#x} & {mask:#x} {compare:?} {value:#x}");
-            let lists = expr.negated().alternatives(1 << 16);
-            if let Some(lists) = lists {
+            if let Ok(lists) = expr.negated().alternatives(1 << 16) {
                 assert_eq!(holds(&lists, argument), !expected, "not {argument:#x} & {mask:#x} {compare:?} {value:#x}");
             }
         }
@@ -269,7 +302,17 @@ mod tests {
     fn products_are_bounded() {
         let bits = Operand { index: 0, width: Width::Bits64, mask: u64::MAX - 1 }.any_bit();
         let product = Expr::All(Vec::from([bits.clone(), bits.clone()]));
-        assert!(product.alternatives(4000).is_some_and(|lists| lists.len() == 63 * 63));
-        assert!(Expr::All(Vec::from([product, bits])).alternatives(4096).is_none());
+        assert!(product.alternatives(4000).is_ok_and(|lists| lists.len() == 63 * 63));
+        let cube = Expr::All(Vec::from([product.clone(), bits.clone()]));
+        assert_eq!(cube.alternatives(4096), Err(TooMany::Alternatives(4096)));
+        assert_eq!(Expr::Any(alloc::vec![bits.clone(); 2]).alternatives(126).map(|lists| lists.len()), Ok(126));
+        assert_eq!(Expr::Any(alloc::vec![bits; 2]).alternatives(125), Err(TooMany::Alternatives(125)));
+        // Few alternatives, each of which is long.
+        let one = Operand::whole(1, Width::Bits64).compare(Compare::Ne, 7);
+        let long = |many: usize| Expr::All([alloc::vec![product.clone()], alloc::vec![one.clone(); many]].concat());
+        let fit = MAX_TESTS / (63 * 63) - 2;
+        assert!(long(fit).alternatives(4096).is_ok_and(|lists| lists.iter().all(|list| list.len() == fit + 2)));
+        assert_eq!(long(fit + 1).alternatives(4096), Err(TooMany::Comparisons));
+        assert_eq!(Expr::Any(alloc::vec![one; MAX_TESTS + 1]).alternatives(1 << 20), Err(TooMany::Comparisons));
     }
 }

@@ -16,7 +16,7 @@ use crate::profile::{Arg, Call, Code, Foreign, Rule, Width};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 const GRAMMAR: Grammar = Grammar {
@@ -348,10 +348,12 @@ impl Parser<'_, '_> {
         };
         let names = self.names(&call, declared);
         let expr = self.condition(tokens, &names)?;
-        let Some(alternatives) = expr.alternatives(MAX_ALTERNATIVES) else {
-            let message = format!("the expression comes to more than {MAX_ALTERNATIVES} alternatives");
-            self.error(Code::TooLarge, spot, message);
-            return None;
+        let alternatives = match expr.alternatives(MAX_ALTERNATIVES) {
+            Ok(alternatives) => alternatives,
+            Err(error) => {
+                self.error(Code::TooLarge, spot, error.to_string());
+                return None;
+            }
         };
         if !self.reading.spend(spot, 1, &alternatives) {
             return None;

@@ -7,6 +7,7 @@
 
 mod filter;
 
+use super::condition::TooMany;
 use super::report::{Reading, profile, rule};
 use super::text::{Grammar, Kind, Spot, Token, Tokens, tokens};
 use super::{Imported, MAX_ALTERNATIVES, MAX_DEPTH};
@@ -16,7 +17,7 @@ use crate::profile::json::value::quote;
 use crate::profile::{Arg, Call, Code, Foreign, Rule};
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 const GRAMMAR: Grammar = Grammar {
@@ -363,7 +364,7 @@ impl Parser<'_, '_> {
             if self.denies && !matches!(action, Action::Errno(_)) {
                 self.error(Code::BadField, spot, "every filter of a deny list has to return an error (return ERROR)");
             }
-            self.add(calls, action, Some(Vec::from([Vec::new()])), spot);
+            self.add(calls, action, Ok(Vec::from([Vec::new()])), spot);
             return Some(());
         }
         let expr = self.expression(line)?;
@@ -386,17 +387,16 @@ impl Parser<'_, '_> {
             return Some(());
         }
         self.add(calls, Action::Allow, expr.alternatives(MAX_ALTERNATIVES), spot);
-        self.add(calls, action, Some(Vec::from([Vec::new()])), spot);
+        self.add(calls, action, Ok(Vec::from([Vec::new()])), spot);
         self.doubtful.push(spot);
         Some(())
     }
 
     /// Adds rules, after all others of these calls.
-    fn add(&mut self, calls: &[Call], action: Action, alternatives: Option<Vec<Vec<Arg>>>, spot: Spot) {
-        let Some(alternatives) = alternatives else {
-            let message = format!("the expression comes to more than {MAX_ALTERNATIVES} alternatives");
-            self.error(Code::TooLarge, spot, message);
-            return;
+    fn add(&mut self, calls: &[Call], action: Action, alternatives: Result<Vec<Vec<Arg>>, TooMany>, spot: Spot) {
+        let alternatives = match alternatives {
+            Ok(alternatives) => alternatives,
+            Err(error) => return self.error(Code::TooLarge, spot, error.to_string()),
         };
         if !self.reading.spend(spot, calls.len(), &alternatives) {
             return;
