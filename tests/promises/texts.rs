@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 /// Bytes that are held at once for each byte of a profile, or of a text of another kind.
 const PROFILE: usize = 16;
-const OTHERS: usize = 128;
+const OTHERS: usize = 192;
 
 /// As many lines as fit, made from their numbers.
 fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
