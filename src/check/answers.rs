@@ -233,4 +233,49 @@ mod tests {
             assert!(seen > 300, "{seen}");
         }
     }
+
+    #[test]
+    fn what_runs_is_allowed_or_logged() {
+        let actions = [Action::Allow, Action::Log, Action::Trace(0), Action::Notify, Action::Errno(0), Action::Trap(0)];
+        assert_eq!(actions.map(runs), [true, true, false, false, false, false]);
+    }
+
+    #[test]
+    fn how_many_arguments_and_which_actions() {
+        let profile = Profile::new(Action::Errno(1))
+            .allow("read")
+            .allow_if("socket", [arg::<0>().ge(3), arg::<1>().masked_eq(0xf, 2)])
+            .rule(Action::KillProcess, "socket", [arg::<0>().eq(2)]);
+        let policy = profile.resolve(&Target::exactly(&[Arch::X86_64])).unwrap();
+        let mut answers = Answers::new(&policy);
+        let arch = Arch::X86_64;
+        let reach = [0, 1, 41].map(|nr| answers.reach(arch, nr, &runs).unwrap());
+        assert_eq!(reach, [Reach::Always, Reach::Never, Reach::Sometimes]);
+        assert_eq!(answers.actions(arch, 0), Ok(alloc::vec![Action::Allow]));
+        let all = alloc::vec![Action::KillProcess, Action::Errno(1), Action::Allow];
+        assert_eq!(answers.actions(arch, 41), Ok(all));
+        let call = Answers::call(arch, 41, [1, 2, 3, 4, 5, 6]);
+        let words = (call.nr, call.arch, call.instruction_pointer, call.args);
+        assert_eq!(words, (41, arch.audit(), 0, [1, 2, 3, 4, 5, 6]));
+    }
+
+    /// With argument 1 at 0 the rule that asks it never matches; the bits of argument 0 stay.
+    #[test]
+    fn bits_fixed_at_zero() {
+        let profile = Profile::new(Action::Errno(1)).allow_if("socket", [arg::<0>().eq(2), arg::<1>().ne(3)]);
+        let policy = profile.resolve(&Target::exactly(&[Arch::X86_64])).unwrap();
+        let mut answers = Answers::new(&policy);
+        let function = answers.of(Arch::X86_64, 41).unwrap();
+        let open = answers.where_answer(function, &runs).unwrap();
+        let two = Word::low_half(0).unwrap().equals(&mut answers.bdd, 2).unwrap();
+        assert_eq!(answers.with_zeros(open, 128..192), Ok(two));
+        assert_eq!(answers.with_zeros(open, 64..128), Ok(FALSE));
+        assert_eq!(answers.with_zeros(open, 192..256), Ok(open));
+        // Of the lowest bits of the first argument 2 has one at 1, and the other one does not matter then.
+        assert_eq!(answers.with_zeros(open, 126..127), Ok(FALSE));
+        let upper = Word::low_half(0).unwrap().masked(!1).equals(&mut answers.bdd, 2).unwrap();
+        let three = Word::low_half(1).unwrap().equals(&mut answers.bdd, 3).unwrap();
+        let expected = answers.bdd.ite(three, FALSE, upper);
+        assert_eq!(answers.with_zeros(open, 127..128), expected);
+    }
 }

@@ -187,3 +187,36 @@ fn shifted_down(bits: &Bits, distance: usize) -> Bits {
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bdd::Budget;
+    use super::*;
+
+    const EDGES: [u32; 7] = [0, 1, 2, 0x5555_5555, 0x7fff_ffff, 0x8000_0000, u32::MAX];
+
+    #[test]
+    fn constants_come_back() {
+        let mut bdd = Bdd::new(Budget { nodes: 1000, steps: 1000 }, 0);
+        for number in EDGES {
+            assert_eq!(as_constant(&constant(number)), Some(number));
+        }
+        let mut bits = word(&mut bdd, Word::NUMBER).unwrap();
+        assert_eq!(as_constant(&bits), None);
+        // One bit of the input is enough.
+        let lowest = bits[0];
+        bits = constant(6);
+        bits[0] = lowest;
+        assert_eq!(as_constant(&bits), None);
+    }
+
+    /// A constant has one leaf, and it is found bit by bit.
+    #[test]
+    fn leaves_of_constants_cost_a_step_for_each_bit() {
+        for number in EDGES {
+            let mut bdd = Bdd::new(Budget { nodes: 1000, steps: 100 }, 0);
+            let leaf = leaves(&mut bdd, &constant(number)).unwrap();
+            assert_eq!(bdd.number(leaf), number);
+        }
+    }
+}

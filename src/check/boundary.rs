@@ -156,4 +156,72 @@ mod tests {
         }
         assert!(calls.iter().any(|call| call.arch == Arch::X86.audit() || call.arch == 0));
     }
+
+    fn condition(arg: u8, test: Test) -> Condition {
+        Condition { arg, width: Width::Bits64, test }
+    }
+
+    #[test]
+    fn values_that_meet_a_rule() {
+        for (test, value) in [
+            (Test::Eq(5), 5),
+            (Test::Ne(0), 1),
+            (Test::Gt(7), 8),
+            (Test::Ge(7), 7),
+            (Test::MaskedEq { mask: 0xf0, value: 0x30 }, 0x30),
+            // 0 meets these.
+            (Test::Ne(9), 0),
+            (Test::Lt(9), 0),
+            (Test::Le(9), 0),
+        ] {
+            let rule = naive::rule(&[condition(2, test)]);
+            assert_eq!(meeting(&rule), [0, 0, value, 0, 0, 0], "{test:?}");
+        }
+        // Each constant is tried together with what meets the other conditions.
+        let rule = naive::rule(&[condition(0, Test::Eq(5)), condition(3, Test::Gt(7))]);
+        let policy = naive::policy(Arch::X86_64, &[(7, alloc::vec![rule])]);
+        let vectors = boundary_arguments(&policy, Arch::X86_64.audit(), 7);
+        for vector in [[5, 0, 0, 8, 0, 0], [4, 0, 0, 8, 0, 0], [5, 0, 0, 6, 0, 0]] {
+            assert!(vectors.contains(&vector), "{vector:?}");
+        }
+    }
+
+    #[test]
+    fn neighbours_of_constants_and_masks() {
+        let sorted = |mut values: Vec<u64>| {
+            values.sort_unstable();
+            values.dedup();
+            values
+        };
+        let around_all = |constants: &[u64]| {
+            let neighbours = constants.iter().flat_map(|value| [value.wrapping_sub(1), *value, value.wrapping_add(1)]);
+            neighbours.flat_map(|value| [0, 1 << 32, 1 << 63].map(|bit| value ^ bit)).collect::<Vec<_>>()
+        };
+        let found = around(&condition(0, Test::Ge(5)));
+        let expected = [
+            &[4, 5, 6][..],
+            &[0x1_0000_0004, 0x1_0000_0005, 0x1_0000_0006, 0x5_0000_0000],
+            &[0x8000_0000_0000_0004, 0x8000_0000_0000_0005, 0x8000_0000_0000_0006],
+        ];
+        assert_eq!(sorted(found), expected.concat());
+        // Around a mask, what it leaves, the value with all other bits, and with the lowest bit of the mask changed.
+        for (value, others, changed) in [(0x30, 0xffff_ffff_ffff_ff3f, 0x20), (0x21, 0xffff_ffff_ffff_ff2f, 0x31)] {
+            let masked = Condition { width: Width::Bits32, ..condition(0, Test::MaskedEq { mask: 0xf0, value }) };
+            let constants = [0xf0, 0xffff_ffff_ffff_ff0f, others, changed, value];
+            assert_eq!(sorted(around(&masked)), sorted(around_all(&constants)));
+        }
+        assert_eq!([0, 1, 0xf0, 1 << 63].map(lowest_bit), [0, 1, 0x10, 1 << 63]);
+    }
+
+    #[test]
+    fn strange_architectures_have_a_few_calls() {
+        let policy = naive::policy(Arch::X86_64, &[]);
+        let calls = boundary_calls(&policy);
+        let strange = calls.iter().filter(|call| call.arch != Arch::X86_64.audit());
+        let strange: Vec<_> = strange.map(|call| (call.arch, call.nr)).collect();
+        // With bit 31 or 30 changed, the next one, and the ends.
+        let expected = [0x4000_003e, 0x8000_003e, 0xc000_003f, 0, u32::MAX];
+        let numbers = [0, 1, 59, 0x4000_0000, u32::MAX];
+        assert_eq!(strange, expected.into_iter().flat_map(|arch| numbers.map(|nr| (arch, nr))).collect::<Vec<_>>());
+    }
 }

@@ -65,3 +65,44 @@ pub fn kernel_delta(policy: &Policy, kernels: RangeInclusive<KernelVersion>) -> 
     found.sort_by_key(|new| (new.since, new.call.name()));
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Target;
+    use crate::profile::{Profile, arg};
+    use alloc::string::ToString;
+
+    #[test]
+    fn later_than_the_first_and_up_to_the_last() {
+        let profile = Profile::new(Action::Errno(1)).allow_if("clone3", [arg::<1>().eq(88)]).allow("pidfd_open");
+        let policy = profile.resolve(&Target::exactly(&[Arch::X86_64, Arch::X86])).unwrap();
+        let names = |first, last| {
+            let kernels = KernelVersion::new(5, first)..=KernelVersion::new(5, last);
+            let calls = kernel_delta(&policy, kernels).unwrap();
+            calls.iter().map(|new| (new.since.to_string(), new.call.name())).collect::<Vec<_>>()
+        };
+        let five = |minor: u16, name| (alloc::format!("5.{minor}"), name);
+        assert_eq!(names(2, 5), [five(3, "clone3"), five(3, "pidfd_open")]);
+        assert_eq!(names(2, 6), [five(3, "clone3"), five(3, "pidfd_open"), five(6, "openat2"), five(6, "pidfd_getfd")]);
+        assert_eq!(names(3, 6), [five(6, "openat2"), five(6, "pidfd_getfd")]);
+        assert_eq!(names(6, 6), []);
+        // Every action that a call can get, on each ABI that has it.
+        let calls = kernel_delta(&policy, KernelVersion::new(5, 2)..=KernelVersion::new(5, 3)).unwrap();
+        let both = |answers: &[Action]| [Arch::X86_64, Arch::X86].map(|arch| (arch, answers.to_vec()));
+        assert_eq!(calls[0].answers, both(&[Action::Errno(1), Action::Allow]));
+        assert_eq!(calls[1].answers, both(&[Action::Allow]));
+    }
+
+    /// The calls for 64-bit times are of 32-bit ABIs alone.
+    #[test]
+    fn calls_of_other_abis_are_left_out() {
+        let count = |arch| {
+            let policy = Profile::new(Action::Errno(1)).resolve(&Target::exactly(&[arch])).unwrap();
+            let calls = kernel_delta(&policy, KernelVersion::new(5, 0)..=KernelVersion::new(5, 1)).unwrap();
+            assert!(calls.iter().all(|new| !new.answers.is_empty()));
+            calls.iter().filter(|new| new.call.name() == "clock_gettime64").count()
+        };
+        assert_eq!([count(Arch::X86_64), count(Arch::X86)], [0, 1]);
+    }
+}

@@ -203,3 +203,37 @@ impl Change {
         example(&self.conditions, token, nr)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::Arch;
+    use crate::policy::Target;
+    use crate::profile::Profile;
+
+    #[test]
+    fn directions_and_confirmation() {
+        let policy = |default, calls: &[&str]| {
+            let profile = Profile::new(default).allow(calls.to_vec());
+            profile.resolve(&Target::exactly(&[Arch::X86_64])).unwrap()
+        };
+        let directions = [Direction::Looser, Direction::Stricter, Direction::Other];
+        let (old, more, other) = (
+            policy(Action::Errno(1), &["read"]),
+            policy(Action::Errno(1), &["read", "write"]),
+            policy(Action::Errno(2), &["read"]),
+        );
+        let [old, more, other] = [&old, &more, &other].map(Subject::policy);
+        let between = |one, two| diff(one, two).unwrap();
+        let has = |one, two| directions.map(|direction| between(one, two).has(direction));
+        assert_eq!(has(&old, &old), [false; 3]);
+        assert_eq!(has(&old, &more), [true, false, false]);
+        assert_eq!(has(&more, &old), [false, true, false]);
+        assert_eq!(has(&old, &other), [false, false, true]);
+        // A difference that running both does not show is an error.
+        let found = between(&old, &more);
+        assert_eq!(found.confirm(Judge::new(), [&old, &more]), Ok(()));
+        let error = found.confirm(Judge::new(), [&old, &old]).unwrap_err();
+        assert!(matches!(error, JudgeError::Unconfirmed(call) if call.nr == 1));
+    }
+}

@@ -297,7 +297,6 @@ fn after(insn: Insn, fact: Fact, holds: Option<bool>, endian: Endian) -> Fact {
         opcode::LD_W_ABS => Fact { a: Content::loaded(insn.k, endian), ..fact },
         opcode::AND_K => match fact.a {
             Content::Number | Content::MaskedNumber => Fact { a: Content::MaskedNumber, ..fact },
-            a @ Content::Half { .. } => Fact { a, ..fact },
             _ => Fact { a: Content::Unknown, ..fact },
         },
         opcode::JEQ_K if fact.a == Content::Token && holds == Some(true) => Fact { token: Some(insn.k), ..fact },

@@ -126,3 +126,79 @@ fn an_assumed_abi() {
     assert_eq!(listing.instruction(1).unwrap(), "jeq  4003 (read)  else KILL_THREAD");
     assert_eq!(listing.instruction(2).unwrap(), "ret  ERRNO(89) ENOSYS");
 }
+
+/// All instructions, for a program of which every one is reached.
+fn lines(listing: &Listing<'_>) -> Vec<String> {
+    (0..).map_while(|pc| listing.instruction(pc)).collect()
+}
+
+#[test]
+fn names_only_where_the_number_is_held() {
+    let end = Insn::stmt(RET_K, 0x7fff_0000);
+    let execve = Insn::new(JEQ_K, 0, 0, 59);
+    let last = |insns: &[Insn]| {
+        let program = program(&[insns, &[end]].concat());
+        let lines = lines(&disassemble(&program, Endian::Little).assuming(Arch::X86_64));
+        lines[insns.len() - 1].split_at(5).1.split("  ").next().map(str::to_string)
+    };
+    let shown = |insns: &[Insn]| last(insns).unwrap();
+    assert_eq!(shown(&[load(0), execve]), "59 (execve)");
+    // What copies the accumulator leaves it, what writes it does not.
+    assert_eq!(shown(&[load(0), Insn::stmt(ST, 0), Insn::stmt(TAX, 0), Insn::stmt(JA, 0), execve]), "59 (execve)");
+    assert_eq!(shown(&[load(0), Insn::stmt(TXA, 0), execve]), "59");
+    assert_eq!(shown(&[load(0), Insn::stmt(LD_IMM, 59), execve]), "59");
+    assert_eq!(shown(&[load(16), execve]), "59");
+    // Two ways with different words, and with the same.
+    let [either, other] = [16, 0].map(|offset| [load(0), Insn::new(JEQ_K, 1, 0, 1), load(offset), execve]);
+    assert_eq!([shown(&either), shown(&other)], ["59", "59 (execve)"]);
+    // Bits are no number.
+    assert_eq!(shown(&[load(0), Insn::new(JSET_K, 0, 0, 59)]), "0x3b");
+    assert_eq!(shown(&[load(4), Insn::new(JSET_K, 0, 0, 0xc000_003e)]), "0xc000003e");
+    // Nor are some bits of the architecture an architecture.
+    let token = Insn::new(JEQ_K, 0, 0, 0xc000_003e);
+    assert_eq!(shown(&[load(4), token]), "0xc000003e (x86_64, x32)");
+    assert_eq!(shown(&[load(4), Insn::stmt(AND_K, 0xc000_003e), token]), "0xc000003e");
+    // Without bit 30 a number may be one of x32; with it it is none of x86_64.
+    let masked = |mask, nr| shown(&[load(0), Insn::stmt(AND_K, mask), Insn::new(JEQ_K, 0, 0, nr)]);
+    assert_eq!(masked(!Arch::X32_BIT, 520), "520 (x32 execve)");
+    assert_eq!(masked(0x7fff_ffff, Arch::X32_BIT | 0x3b), "0x4000003b");
+    assert_eq!([0xffff, 0x1_0000].map(|nr| masked(u32::MAX, nr)), ["65535", "0x10000"]);
+}
+
+/// Error numbers have a name if it is the same on all ABIs that the program asks for.
+#[test]
+fn only_comparisons_with_a_token_ask_for_an_abi() {
+    let answer = |offset, code| {
+        let test = Insn::new(code, 0, 0, Arch::X86.audit());
+        let program = program(&[load(offset), test, Insn::stmt(RET_K, 0x0005_0026)]);
+        lines(&disassemble(&program, Endian::Little)).pop().unwrap()
+    };
+    assert_eq!(answer(4, JEQ_K), "ret  ERRNO(38) ENOSYS");
+    assert_eq!(answer(4, JGE_K), "ret  ERRNO(38)");
+    assert_eq!(answer(16, JEQ_K), "ret  ERRNO(38)");
+}
+
+#[test]
+fn operations_have_names() {
+    for (codes, name) in [
+        ([ADD_K, ADD_X], "add"),
+        ([SUB_K, SUB_X], "sub"),
+        ([MUL_K, MUL_X], "mul"),
+        ([DIV_K, DIV_X], "div"),
+        ([OR_K, OR_X], "or "),
+        ([AND_K, AND_X], "and"),
+        ([LSH_K, LSH_X], "lsh"),
+        ([RSH_K, RSH_X], "rsh"),
+        ([XOR_K, XOR_X], "xor"),
+    ] {
+        assert_eq!(codes.map(arithmetic), [name; 2]);
+    }
+}
+
+#[test]
+fn an_assumed_abi_leaves_the_header() {
+    let program = program(&[Insn::stmt(RET_K, 0)]);
+    let listing = disassemble(&program, Endian::Little).with_header(&program);
+    assert_eq!(listing.clone().assuming(Arch::Mips).to_string(), listing.to_string());
+    assert!(listing.to_string().starts_with("; 1 instructions"));
+}

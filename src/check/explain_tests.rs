@@ -128,3 +128,62 @@ fn a_budget_gives_an_error() {
     let explainer = explainer.judge(Judge::new().max_nodes(100));
     assert_eq!(explainer.explain(X86_64, 41, &[]).unwrap_err(), JudgeError::TooLarge { max_nodes: 100 });
 }
+
+/// A call that two entries name by number, others by name, and some not at all.
+#[test]
+fn only_entries_that_name_the_call() {
+    let profile = Profile::from_json(
+        r#"{ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+            { "names": ["write"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "99.1"} },
+            { "names": ["read"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "99.1"} },
+            { "names": ["write"], "action": "SCMP_ACT_ERRNO" }
+        ] }"#,
+        crate::profile::Format::Docker,
+    );
+    let profile =
+        profile.unwrap().rule(Action::Errno(1), (Arch::X86_64, 0), []).rule(Action::Errno(1), (Arch::X86_64, 1), []);
+    let explainer = Explainer::new(&profile, &Target::exactly(&[Arch::X86_64])).unwrap();
+    let entries = |nr| {
+        let rules = explained(&explainer, &call(nr, [0; 6])).rules;
+        rules.into_iter().map(|rule| rule.entry).collect::<Vec<_>>()
+    };
+    assert_eq!([entries(0), entries(1), entries(2)], [alloc::vec![1, 3], alloc::vec![0, 2, 4], alloc::vec![]]);
+}
+
+#[test]
+fn rules_that_would_allow_are_in_the_order_of_what_they_lack() {
+    let profile = Profile::from_json(
+        r#"{ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+            { "names": ["socket"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_BPF"], "minKernel": "99.1"} },
+            { "names": ["socket"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_BPF"]} },
+            { "names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [
+                {"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}, {"index": 1, "value": 1, "op": "SCMP_CMP_EQ"}] },
+            { "names": ["socket"], "action": "SCMP_ACT_LOG", "args": [
+                {"index": 0, "value": 2, "op": "SCMP_CMP_EQ"}, {"index": 1, "value": 1, "op": "SCMP_CMP_EQ"}] },
+            { "names": ["socket"], "action": "SCMP_ACT_TRAP", "args": [{"index": 2, "value": 9, "op": "SCMP_CMP_EQ"}] }
+        ] }"#,
+        crate::profile::Format::Docker,
+    );
+    let profile = profile.unwrap();
+    let explainer = Explainer::new(&profile, &Target::exactly(&[Arch::X86_64])).unwrap();
+    let entries = |rules: Vec<&super::ExplainedRule>| rules.iter().map(|rule| rule.entry).collect::<Vec<_>>();
+    let explain = |args| explained(&explainer, &call(41, args));
+    let none = explain([7, 8, 0, 0, 0, 0]);
+    assert_eq!(entries(none.allowing()), [2, 3, 1, 0]);
+    assert_eq!((entries(none.nearest()), none.is_denied()), (entries(none.allowing()), true));
+    assert_eq!((entries(none.deciding("ALLOW")), entries(none.deciding("TRAP"))), (alloc::vec![], alloc::vec![]));
+    let nearer = explain([2, 8, 0, 0, 0, 0]);
+    assert_eq!(entries(nearer.allowing()), [3, 2, 1, 0]);
+    let logged = explain([2, 1, 0, 0, 0, 0]);
+    assert_eq!(
+        (entries(logged.allowing()), entries(logged.nearest())),
+        (alloc::vec![3, 2, 1, 0], alloc::vec![2, 1, 0])
+    );
+    assert_eq!((logged.is_denied(), logged.gives("LOG")), (false, true));
+    assert_eq!((entries(logged.deciding("LOG")), entries(logged.deciding("ALLOW"))), (alloc::vec![3], alloc::vec![]));
+    let trapped = explain([2, 8, 9, 0, 0, 0]);
+    assert_eq!((entries(trapped.deciding("TRAP")), trapped.is_denied()), (alloc::vec![4], true));
+    // Some of the calls are allowed.
+    let bounds = explainer.explain(X86_64, 41, &[2..=2, 0..=u64::MAX, 0..=0]).unwrap();
+    assert!(!bounds.is_denied() && bounds.by_default);
+}

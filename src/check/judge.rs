@@ -245,3 +245,27 @@ impl Engine {
         Ok([self.behaviour(one)?, self.behaviour(other)?])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_answers() {
+        let allow = Action::Allow.to_raw();
+        for (equality, same) in [(Equality::Kernel, true), (Equality::Bitwise, false)] {
+            let judge = Judge::new().equality(equality);
+            assert!(judge.same([allow, allow]));
+            assert_eq!(judge.same([allow, allow | 7]), same);
+            assert!(!judge.same([allow, Action::Log.to_raw()]));
+        }
+    }
+
+    #[test]
+    fn budgets_are_kept_apart() {
+        let judge = Judge::new().max_nodes(7).max_regions(9);
+        assert_eq!((judge.max_nodes, judge.max_regions), (7, 9));
+        let judge = Judge::new();
+        assert_eq!((judge.max_nodes, judge.max_regions), (Prover::DEFAULT_MAX_NODES, Judge::DEFAULT_MAX_REGIONS));
+    }
+}

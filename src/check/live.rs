@@ -92,3 +92,78 @@ fn before(insn: Insn, at: impl Fn(usize) -> Live) -> Live {
         _ => next,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::opcode::*;
+
+    /// What is alive in front of the first instruction, if this is alive behind it.
+    fn before_one(code: u16, k: u32, behind: Live) -> Live {
+        before(Insn::stmt(code, k), |_| behind)
+    }
+
+    #[test]
+    fn words_of_the_scratch_memory_are_sixteen() {
+        for k in 0..16 {
+            assert_eq!(Live::word(k), Live(1 << k));
+            assert!(Live::word(k).scratch(k) && !Live::word(k).scratch((k + 1) % 16));
+        }
+        // No other is the accumulator or X.
+        for k in [16, 17, 31, 32, u32::MAX] {
+            assert_eq!(Live::word(k), Live::NONE);
+            assert!(!Live::ALL.scratch(k));
+        }
+        assert!(Live::A.a() && !Live::A.x() && Live::X.x() && !Live::X.a());
+    }
+
+    #[test]
+    fn what_each_instruction_reads_and_writes() {
+        let (a, x, word) = (Live::A, Live::X, Live::word(3));
+        let both = a.with(x);
+        for (code, behind, in_front) in [
+            (RET_K, Live::ALL, Live::NONE),
+            (RET_A, Live::ALL, a),
+            (LD_W_ABS, both, x),
+            (LD_IMM, both, x),
+            (LD_W_LEN, both, x),
+            (LDX_IMM, both, a),
+            (LDX_W_LEN, both, a),
+            (LD_MEM, both, x.with(word)),
+            (LD_MEM, x, x),
+            (LDX_MEM, both, a.with(word)),
+            (LDX_MEM, a, a),
+            (ST, word.with(x), both),
+            (ST, x, x),
+            (STX, word.with(a), both),
+            (STX, a, a),
+            (TAX, x, a),
+            (TAX, word, word),
+            (TXA, a, x),
+            (TXA, word, word),
+            (ADD_K, a, a),
+            (ADD_K, x, x),
+            (NEG, word, word),
+            (ADD_X, a, both),
+            (ADD_X, word, word),
+            // A division by zero ends the program, whoever reads the result.
+            (DIV_X, word, word.with(x)),
+            (DIV_K, word, word),
+            (JEQ_K, word, word.with(a)),
+            (JSET_X, word, word.with(both)),
+        ] {
+            assert_eq!(before_one(code, 3, behind), in_front, "{code:#x} {behind:?}");
+        }
+    }
+
+    #[test]
+    fn jumps_take_what_is_alive_where_they_lead() {
+        let at = |skip: usize| [Live::NONE, Live::word(1), Live::X][skip];
+        assert_eq!(before(Insn::stmt(JA, 2), at), Live::X);
+        let test = before(Insn::new(JGT_K, 1, 2, 0), at);
+        assert_eq!(test, Live::word(1).with(Live::X).with(Live::A));
+        let insns = [Insn::stmt(LD_MEM, 1), Insn::new(JEQ_X, 0, 1, 0), Insn::stmt(RET_A, 0), Insn::stmt(RET_K, 0)];
+        let expected = [Live::word(1).with(Live::X), Live::A.with(Live::X), Live::A, Live::NONE];
+        assert_eq!(live(&insns), expected);
+    }
+}

@@ -181,3 +181,49 @@ pub(super) fn holds(bdd: &mut Bdd, condition: &Condition) -> Result<Ref, Exhaust
 fn leaf(bdd: &mut Bdd, action: Action) -> Result<Ref, Exhausted> {
     bdd.leaf(action.to_raw())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::witness::{for_arch, for_number};
+    use super::*;
+    use crate::arch::Arch;
+    use crate::check::bdd::Budget;
+    use crate::check::naive;
+
+    fn rule() -> Rule {
+        naive::rule(&[Condition { arg: 0, width: Width::Bits64, test: Test::Eq(1) }])
+    }
+
+    #[test]
+    fn rules_are_alike_if_they_say_the_same() {
+        let plain = [rule()];
+        assert!(alike(&plain, &plain) && alike(&plain, &[rule()]));
+        for other in [
+            Rule { action: Action::Log, ..rule() },
+            Rule { conditions: Vec::new(), ..rule() },
+            Rule { narrower: alloc::vec![0], ..rule() },
+        ] {
+            assert!(!alike(&plain, &[other]));
+        }
+        assert!(!alike(&plain, &[]) && !alike(&plain, &[rule(), rule()]));
+    }
+
+    /// The same rules behind different defaults are different functions.
+    #[test]
+    fn rules_fall_back_to_the_default_of_their_section() {
+        let x32 = Arch::X32_BIT;
+        let mut policy = naive::policy(Arch::X86_64, &[(7, alloc::vec![rule()]), (8, alloc::vec![rule()])]);
+        policy.sections.extend(naive::policy(Arch::X32, &[(x32, alloc::vec![rule()])]).sections);
+        policy.sections[1].default = Action::Errno(2);
+        let mut bdd = Bdd::new(Budget { nodes: 10_000, steps: 100_000 }, 0);
+        let function = meaning(&mut bdd, &policy).unwrap();
+        let token = for_arch(&bdd, function, Arch::X86_64.audit());
+        for nr in [7, 8, 9, x32, x32 | 1] {
+            let found = for_number(&bdd, token, nr);
+            let default = leaf(&mut bdd, if nr < x32 { Action::Errno(1) } else { Action::Errno(2) }).unwrap();
+            let expected =
+                if nr == 9 || nr == x32 | 1 { default } else { decision(&mut bdd, &[rule()], default).unwrap() };
+            assert_eq!(found, expected, "{nr:#x}");
+        }
+    }
+}

@@ -321,3 +321,106 @@ impl Cover<'_> {
         self.write(one, (mask | bit, value | bit), pieces);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bdd::{Budget, FALSE, TRUE};
+    use super::super::words::{Word, by_intervals};
+    use super::*;
+
+    const WORD: u64 = 0xffff_ffff;
+
+    fn bdd() -> Bdd {
+        Bdd::new(Budget { nodes: 10_000, steps: 100_000 }, 0)
+    }
+
+    /// Whether some bits of the number lie between bounds, both inside.
+    fn within(bdd: &mut Bdd, mask: u64, (low, high): (u64, u64)) -> Ref {
+        let word = Word::NUMBER.masked(mask);
+        let from = word.exceeds(bdd, low, true).unwrap();
+        let above = word.exceeds(bdd, high, false).unwrap();
+        bdd.ite(above, FALSE, from).unwrap()
+    }
+
+    /// How many pieces were counted, and those that were written.
+    fn covered(bdd: &Bdd, function: Ref, inverted: bool) -> (usize, Vec<Piece>) {
+        let mut cover = Cover { bdd, span: Span::NUMBER, exit: TRUE, inverted, shapes: BTreeMap::new() };
+        let (count, mut pieces) = (cover.shape(function).count, Vec::new());
+        cover.write(function, (0, 0), &mut pieces);
+        (count, pieces)
+    }
+
+    fn interval(bounds: (u64, u64)) -> Piece {
+        Piece::new(WORD, 0, 0, WORD, bounds)
+    }
+
+    #[test]
+    fn an_interval_is_one_piece() {
+        for bounds in [
+            (7, 7),
+            (0, 4),
+            (3, 9),
+            (5, WORD),
+            (0x100, 0x1ff),
+            (0, 0x7fff_ffff),
+            (0x8000_0000, WORD),
+            (0x8000_0005, 0x8000_0009),
+            (0x7fff_fff0, 0x8000_000f),
+        ] {
+            let mut bdd = bdd();
+            let inside = within(&mut bdd, WORD, bounds);
+            assert_eq!(covered(&bdd, inside, false), (1, alloc::vec![interval(bounds)]), "{bounds:x?}");
+            let outside = bdd.not(inside).unwrap();
+            assert_eq!(covered(&bdd, outside, true), (1, alloc::vec![interval(bounds)]), "{bounds:x?}");
+        }
+    }
+
+    #[test]
+    fn other_sets_are_several_pieces_or_have_masks() {
+        let mut bdd = bdd();
+        let [low, high] = [(3, 9), (20, 30)].map(|bounds| within(&mut bdd, WORD, bounds));
+        let both = bdd.or(low, high).unwrap();
+        assert_eq!(covered(&bdd, both, false), (2, alloc::vec![interval((3, 9)), interval((20, 30))]));
+        // Bits that do not matter are in no mask.
+        let field = within(&mut bdd, 0xff, (3, 9));
+        assert_eq!(covered(&bdd, field, false), (1, alloc::vec![Piece::new(WORD, 0, 0, 0xff, (3, 9))]));
+        let flag = Word::NUMBER.masked(0x1_0000).equals(&mut bdd, 0x1_0000).unwrap();
+        let both = bdd.and(field, flag).unwrap();
+        let piece = Piece::new(WORD, 0x1_0000, 0x1_0000, 0xff, (3, 9));
+        assert_eq!(covered(&bdd, both, false), (1, alloc::vec![piece]));
+        assert_eq!(covered(&bdd, FALSE, false), (0, Vec::new()));
+    }
+
+    /// The even numbers below 16 are many intervals, and one mask.
+    #[test]
+    fn numbers_are_intervals_where_that_is_wanted() {
+        let mut bdd = bdd();
+        let even = Word::NUMBER.masked(0xffff_fff1).equals(&mut bdd, 0).unwrap();
+        let pieces = |numbers| {
+            let mut splitter = Splitter { steps: 10_000, pieces: 100 };
+            let found = splitter.split(&bdd, even, Span::NUMBER, numbers).unwrap();
+            found.into_iter().find(|(exit, _)| *exit == TRUE).unwrap().1
+        };
+        let evens: Vec<_> = (0..8).map(|half| interval((2 * half, 2 * half))).collect();
+        assert_eq!(pieces(true).pieces, evens);
+        assert_eq!(pieces(false).pieces, [Piece::new(WORD, 0xffff_fff1, 0, 0, (0, 0))]);
+    }
+
+    #[test]
+    fn budgets() {
+        let mut bdd = bdd();
+        let [one, two, three] = [1, 2, 3].map(|number| bdd.leaf(number).unwrap());
+        let function = by_intervals(&mut bdd, Word::NUMBER, &[(0, one), (5, two), (9, three)]).unwrap();
+        let with = |steps, pieces| {
+            let mut splitter = Splitter { steps, pieces };
+            let found = splitter.split(&bdd, function, Span::NUMBER, true)?;
+            Ok(found.into_iter().map(|(exit, values)| (exit, values.first)).collect::<Vec<_>>())
+        };
+        assert_eq!(with(10_000, 3), Ok(alloc::vec![(one, 0), (two, 5), (three, 9)]));
+        assert_eq!(with(10_000, 2), Err(Ended::Regions));
+        assert_eq!(with(10, 3), Err(Ended::Steps));
+        // Each step counts once.
+        let mut splitter = Splitter { steps: 5, pieces: 1 };
+        assert_eq!([splitter.spend(3), splitter.spend(2), splitter.spend(1)], [Ok(()), Ok(()), Err(Ended::Steps)]);
+    }
+}

@@ -248,3 +248,59 @@ fn shown_interval(bounds: &RangeInclusive<u64>) -> String {
     let (low, high) = (bounds.start(), bounds.end());
     if low == high { Shown(*low).to_string() } else { format!("{}..={}", Shown(*low), Shown(*high)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORD: u64 = u64::MAX;
+
+    fn interval(low: u64, high: u64) -> Piece {
+        Piece::new(WORD, 0, 0, WORD, (low, high))
+    }
+
+    fn mask(mask: u64, value: u64) -> Piece {
+        Piece::new(WORD, mask, value, 0, (0, 0))
+    }
+
+    fn field(mask: u64, value: u64, field: u64, bounds: (u64, u64)) -> Piece {
+        Piece::new(WORD, mask, value, field, bounds)
+    }
+
+    #[test]
+    fn what_is_easier_to_read_weighs_less() {
+        let pieces =
+            [interval(5, 5), interval(5, 6), mask(3, 1), field(0, 0, 0xff, (3, 9)), field(0x300, 0x100, 0xff, (3, 9))];
+        assert_eq!(pieces.map(|piece| piece.weight()), [1, 2, 4, 6, 6]);
+    }
+
+    #[test]
+    fn sets_in_words() {
+        for (pieces, words, outside) in [
+            (&[][..], "arg0 in {}", "any arg0"),
+            (&[interval(5, 5)], "arg0 == 5", "arg0 != 5"),
+            (&[interval(0, 5)], "arg0 <= 5", "arg0 > 5"),
+            (&[interval(5, u64::MAX)], "arg0 >= 5", "arg0 < 5"),
+            (&[interval(5, 0x1_0000)], "arg0 in 5..=0x10000", "arg0 not in 5..=0x10000"),
+            (&[interval(3, 3), interval(5, 0xffff)], "arg0 in {3, 5..=65535}", "arg0 not in {3, 5..=65535}"),
+            (&[mask(3, 1)], "arg0 & 0x3 == 1", "arg0 & 0x3 != 1"),
+            (&[mask(0xffff_ffff, 7)], "arg0 as u32 == 7", "arg0 as u32 != 7"),
+            (&[mask(3, 1), interval(8, 8)], "(arg0 & 0x3 == 1 or arg0 == 8)", "not (arg0 & 0x3 == 1 or arg0 == 8)"),
+            (&[field(0, 0, 0xff, (3, 9))], "arg0 & 0xff in 3..=9", "not arg0 & 0xff in 3..=9"),
+            (&[field(0, 0, 0xffff_ffff, (3, 9))], "arg0 as u32 in 3..=9", "not arg0 as u32 in 3..=9"),
+            (
+                &[field(0x300, 0x100, 0xff, (3, 9))],
+                "(arg0 & 0x300 == 256 and arg0 & 0xff in 3..=9)",
+                "not (arg0 & 0x300 == 256 and arg0 & 0xff in 3..=9)",
+            ),
+        ] {
+            let set = |inverted| Values { width: 64, inverted, pieces: pieces.to_vec(), first: 0 };
+            assert_eq!([set(false).words("arg0"), set(true).words("arg0")], [words, outside]);
+            assert_eq!([set(false).is_all(), set(true).is_all()], [false, pieces.is_empty()]);
+        }
+        // Of a narrow word the width is named, unless it has no other.
+        let pieces = vec![Piece::new(0xffff_ffff, 0, 0, 0xffff_ffff, (5, 0xffff_ffff))];
+        let narrow = Values { width: 32, inverted: false, pieces, first: 5 };
+        assert_eq!([narrow.about("arg0", false), narrow.about("nr", true)], ["arg0 as u32 >= 5", "nr >= 5"]);
+    }
+}

@@ -184,4 +184,39 @@ mod tests {
             prop_assert_eq!(together.into_tests(), apart);
         }
     }
+
+    /// Behind the load of an argument nothing is known, so both sides get half.
+    #[test]
+    fn a_test_of_an_argument_halves_the_weight() {
+        let mut code = Code::default();
+        let (allow, kill) = (code.ret(Action::Allow), code.ret(Action::KillProcess));
+        let low = Held { mask: 6, ..Held::all(Input::Low(0)) };
+        let test = code.test(low, (Op::Eq, 2), allow, kill);
+        let cut = code.enter(Some(Held::all(Input::Low(0))), test);
+        let load = code.enter(None, cut);
+        let call = Shares { token: 1, nr: 2, weight: 8 };
+        for root in [load, cut, test] {
+            let flow = Flow::of(&code, root, &[call]);
+            assert_eq!([root, test, allow, kill].map(|id| flow.at(id)), [8, 8, 4, 4]);
+            assert_eq!(flow.into_tests(), [0]);
+        }
+    }
+
+    #[test]
+    fn room_up_to_another_answer() {
+        for (op, a, k, room) in [
+            (Op::Eq, 5, 5, 0),
+            (Op::Eq, 3, 7, 3),
+            (Op::Eq, 8, 7, u32::MAX),
+            (Op::Ge, 3, 7, 3),
+            (Op::Ge, 6, 7, 0),
+            (Op::Ge, 7, 7, u32::MAX),
+            (Op::Set, 0b1000_0101, 0b1111_0000, 0b1010),
+            (Op::Set, 0b1111, 0b1_0000, 0),
+            (Op::Set, 0, 0, u32::MAX),
+        ] {
+            assert_eq!(op.room(a, k), room, "{op:?} {a} {k}");
+        }
+        assert_eq!([0, 1, 5, 31, 32].map(low_bits), [0, 1, 0x1f, 0x7fff_ffff, u32::MAX]);
+    }
 }

@@ -255,4 +255,20 @@ mod tests {
         assert_eq!(code.test(nr, (Op::Ge, 0), allow, kill), allow);
         assert_eq!(code.test(nr, (Op::Set, 0), allow, kill), kill);
     }
+
+    #[test]
+    fn a_word_is_cut_for_a_step_that_expects_it() {
+        let mut code = Code::default();
+        let (allow, kill) = (code.ret(Action::Allow), code.ret(Action::KillProcess));
+        let low = Held::all(Input::Low(2));
+        let next = code.test(Held { mask: 6, ..low }, (Op::Eq, 2), allow, kill);
+        // A part of the bits may be gone already.
+        for (held, mask) in [(low, 6), (Held { mask: 0xe, ..low }, 0x16)] {
+            let cut = code.cut(held, mask, next);
+            assert_eq!(code.step(cut), Step::And { held, mask, next });
+        }
+        // Others do not care.
+        assert_eq!(code.cut(low, 6, allow), allow);
+        assert_eq!(code.cut(low, 4, next), next);
+    }
 }

@@ -91,3 +91,41 @@ impl Code {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::Action;
+
+    #[test]
+    fn steps_as_text_and_as_a_picture() {
+        let mut code = Code::default();
+        let (allow, kill) = (code.ret(Action::Allow), code.ret(Action::KillProcess));
+        let cut = Held { mask: 6, ..Held::all(Input::Low(2)) };
+        let compared = code.test(cut, (Op::Eq, 2), allow, kill);
+        let root = code.enter(None, compared);
+        let text = "\
+c4: load arg2 -> c3
+c3: and 0x6 -> c2
+c2: (arg2 & 0x6) == 0x2 ? c0 : c1
+c1: KILL_PROCESS
+c0: ALLOW
+";
+        assert_eq!(code.to_text(root), text);
+        let dot = "\
+digraph code {
+  node [shape=box, fontname=monospace];
+  c4 [label=\"load arg2\"];
+  c4 -> c3;
+  c3 [label=\"and 0x6\"];
+  c3 -> c2;
+  c2 [label=\"(arg2 & 0x6) == 0x2\"];
+  c2 -> c0 [label=\"yes\"];
+  c2 -> c1 [label=\"no\", style=dashed];
+  c1 [label=\"KILL_PROCESS\", style=rounded];
+  c0 [label=\"ALLOW\", style=rounded];
+}
+";
+        assert_eq!(code.to_dot(root), dot);
+    }
+}

@@ -203,7 +203,7 @@ impl Builder<'_> {
                 Some(insn) if insn == Insn::stmt(opcode::LD_W_ABS, word.offset) && word.mask == u32::MAX => {
                     goes_on(0, values);
                 }
-                _ => self.leave(Place { pc, word: Some(word), ..place }, values, &mut exits),
+                _ => self.leave(Place { pc, ..place }, values, &mut exits),
             }
         }
         Ok(exits.into_iter().map(|(exit, values)| (values, exit)).collect())

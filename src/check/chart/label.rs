@@ -82,14 +82,14 @@ impl Words {
     fn row(&self, word: Word, values: &Ranges, is_rest: bool) -> String {
         match word.offset {
             SyscallData::NR => self.numbers(word, values, is_rest),
-            SyscallData::ARCH if word.mask == u32::MAX && !is_rest => {
+            SyscallData::ARCH if is_rest => "any other".to_string(),
+            SyscallData::ARCH if word.mask == u32::MAX => {
                 let tokens = values.ranges().iter().map(|&(first, last)| match names::abis(first) {
                     name if first == last && !name.is_empty() => name,
                     _ => range(first, last, true),
                 });
                 tokens.collect::<Vec<_>>().join(", ")
             }
-            SyscallData::ARCH => "any other".to_string(),
             _ if is_rest => "anything else".to_string(),
             _ => ranges(values.ranges(), word.mask != u32::MAX, word.mask),
         }
@@ -130,6 +130,7 @@ impl Words {
                 0 => "any other number".to_string(),
                 // Where nearly everything is left over the names of the others tell more.
                 LISTED.. => format!("any other number, {count} calls among them"),
+                1 => format!("any other number; one of them is a call: {calls}"),
                 _ => format!("any other number; {count} of them are calls: {calls}"),
             };
         }
@@ -165,6 +166,7 @@ fn ranges(all: &[(u32, u32)], hexadecimal: bool, last: u32) -> String {
         .collect();
     match all.len().saturating_sub(RANGES_SHOWN) {
         0 => {}
+        1 => words.push("and one more range".to_string()),
         more => words.push(format!("and {more} more ranges")),
     }
     words.join(", ")
@@ -178,3 +180,7 @@ fn range(low: u32, high: u32, hexadecimal: bool) -> String {
 fn number(value: u32, hexadecimal: bool) -> String {
     if hexadecimal || value >= 0x1_0000 { format!("{value:#x}") } else { value.to_string() }
 }
+
+#[cfg(test)]
+#[path = "label_tests.rs"]
+mod tests;

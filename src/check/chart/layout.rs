@@ -135,3 +135,7 @@ fn wish(chart: &Chart, placed: &[Placed], to: usize) -> f64 {
     let count = heights.len().max(1) as f64;
     heights.iter().sum::<f64>() / count
 }
+
+#[cfg(test)]
+#[path = "layout_tests.rs"]
+mod tests;

@@ -144,6 +144,9 @@ mod tests {
             assert!(set.split_below(bound)[0].0.iter().all(|&(_, last)| last < bound));
         }
         assert_eq!(set.split_bits(1, 8), None);
+        // As many pieces as are allowed.
+        assert!(Ranges::up_to(7).split_bits(1, 8).is_some());
+        assert_eq!(Ranges::up_to(8).split_bits(1, 8), None);
         assert_eq!(set.split_equal(7)[0].0, [(7, 7)]);
     }
 }

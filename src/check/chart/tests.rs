@@ -5,6 +5,9 @@ use crate::bpf::{Action, Insn, opcode};
 use crate::compile::Compiler;
 use crate::policy::Target as For;
 use crate::profile::Profile;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec;
 
 fn default_chart(arches: &[Arch]) -> Chart {
     let policy = Profile::container_default().unwrap().resolve(&For::exactly(arches)).unwrap();
@@ -79,5 +82,75 @@ fn long_texts_are_broken_between_words() {
     let lines = lines(&text);
     assert!(lines.iter().all(|line| line.len() <= TEXT_WIDTH));
     assert_eq!(lines.join(" "), text);
+    // The space between two words counts.
+    let broken = |last: usize| super::lines(&format!("{} {}", "1".repeat(80), "2".repeat(last))).len();
+    assert_eq!([1, 2, 3, 4, 5].map(broken), [1, 1, 1, 2, 2]);
     assert_eq!(escaped("a<b>&\"\u{1b}c"), "a&lt;b&gt;&amp;&quot;\u{fffd}c");
+}
+
+/// One box of each kind, and every colour.
+fn small_chart() -> Chart {
+    let row = |text: &str, target: Target| Row { text: text.into(), target };
+    let end = |words: &str, colour| Target::End(words.to_string(), colour);
+    let long = ["twelve chars"; 7].join(" ");
+    let first = Node {
+        calls: Vec::new(),
+        title: "architecture".into(),
+        rows: vec![
+            row("one", Target::Box(1)),
+            row(&long, end("LOG", Colour::Logged)),
+            row("", end("KILL_PROCESS", Colour::Killed)),
+        ],
+    };
+    let second = Node {
+        calls: vec!["read", "write"],
+        title: "argument <0>".into(),
+        rows: vec![
+            row("0", end("ALLOW", Colour::Allowed)),
+            row("1", end("USER_NOTIF", Colour::Asked)),
+            row("2", end("ERRNO(1) EPERM", Colour::Failed)),
+            row("anything else", end("what was computed", Colour::Unknown)),
+        ],
+    };
+    Chart { title: "small & exact".into(), root: Target::Box(0), boxes: vec![first, second] }
+}
+
+/// Compares with `tests/golden/NAME`. `BLESS=1 cargo test --lib chart` writes it again; look at the picture then.
+#[track_caller]
+fn golden(name: &str, text: &str) {
+    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(text == wanted, "not as in {path}:\n{text}");
+}
+
+#[test]
+fn pictures_are_exact() {
+    golden("chart.svg", &small_chart().to_svg());
+    golden("chart.dot", &small_chart().to_dot());
+    // A program without a test is one line.
+    let end = Target::End("ERRNO(1) EPERM".to_string(), Colour::Failed);
+    golden("chart-of-one-answer.svg", &Chart { boxes: Vec::new(), root: end, ..small_chart() }.to_svg());
+}
+
+/// Every line from box to box begins at the right frame of one and ends at the left frame of another.
+#[test]
+fn lines_meet_the_boxes() {
+    let chart = default_chart(&[Arch::X86_64, Arch::X86]);
+    let (placed, ..) = layout::place(&chart);
+    let svg = chart.to_svg();
+    let near = |a: f64, b: f64| (a - b).abs() < 0.1;
+    let mut seen = 0;
+    for path in svg.split("<path class=\"e\"").skip(1) {
+        let (_, path) = path.split_once(" d=\"M").unwrap();
+        let (path, _) = path.split_once('"').unwrap();
+        let numbers: Vec<f64> = path.split([' ', 'C']).map(|number| number.parse().unwrap()).collect();
+        let [x, y, .., to_x, to_y] = numbers[..] else { panic!("{path}") };
+        assert!(placed.iter().any(|it| near(it.x + it.width, x) && y > it.y && y < it.y + it.height), "{path}");
+        assert!(placed.iter().any(|it| near(it.x - 1.0, to_x) && to_y > it.y && to_y < it.y + it.height), "{path}");
+        seen += 1;
+    }
+    assert!(seen > 3, "{seen}");
 }

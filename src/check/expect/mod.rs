@@ -340,3 +340,6 @@ impl Wanted {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -316,4 +316,23 @@ mod tests {
         assert!(matches!(list[3].args[1], Pattern::Range(..)));
         assert_eq!(list[5].answer, Wanted::Exactly(Action::Errno(13)));
     }
+
+    #[test]
+    fn answers() {
+        for (word, wanted) in [
+            ("allow", Wanted::Allow),
+            ("deny", Wanted::Deny),
+            ("log", Wanted::Exactly(Action::Log)),
+            ("notify", Wanted::Exactly(Action::Notify)),
+            ("trap", Wanted::Trap),
+            ("kill", Wanted::Kill),
+            ("kill-process", Wanted::Exactly(Action::KillProcess)),
+            ("kill-thread", Wanted::Exactly(Action::KillThread)),
+            ("errno", Wanted::AnyErrno),
+            ("trace", Wanted::AnyTrace),
+            ("trace 65535", Wanted::Exactly(Action::Trace(u16::MAX))),
+        ] {
+            assert_eq!(lines(&format!("read: {word}")).unwrap()[0].answer, wanted);
+        }
+    }
 }
