@@ -150,6 +150,9 @@ fn architectures_have_names() {
 /// Of some bits of the architecture each row tells which they are.
 #[test]
 fn masked_architectures_are_told_apart() {
+    // Without its top bit a number is no token.
+    let cut = Word { mask: 0x7fff_ffff, ..TOKEN };
+    assert_eq!(on(Arch::X86).row(cut, &set(&[(0x4000_0003, 0x4000_0003)]), false), "0x40000003");
     let word = Word { mask: 0xff, ..TOKEN };
     assert_eq!(rows(Arch::X86_64, word, &[&[(0x3e, 0x3e)], &[(0, 0x3d), (0x3f, 0xff)]]), ["0x3e", "any other"]);
     assert_eq!(rows(Arch::X86_64, word, &[&[(3, 3)], &[(0x3e, 0x3e)], &[(0x3f, 0xff)]]), ["0x3", "0x3e", "any other"]);

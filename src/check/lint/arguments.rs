@@ -136,3 +136,44 @@ fn continued(review: &mut Review<'_>) {
         review.report(Severity::Note, Code::NotifyContinue, place, text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::lint;
+    use crate::policy::Target;
+    use crate::profile::{Format, Profile, arg};
+
+    #[test]
+    fn a_number_is_of_one_abi() {
+        let call = Call::Number(Arch::X86_64, 7);
+        assert_eq!([number(&call, Arch::X86_64), number(&call, Arch::X32)], [Some(7), None]);
+        assert_eq!(number(&"read".into(), Arch::Mips), Some(4003));
+    }
+
+    /// Who looks at the flags of clone may look at the stack as well.
+    #[test]
+    fn the_flags_of_clone_on_s390() {
+        let found = |conditions: Vec<crate::profile::Arg>| {
+            let profile = Profile::new(Action::Errno(1)).allow_if("clone", conditions);
+            let found = lint(&profile, &Target::exactly(&[Arch::S390x])).unwrap();
+            found.iter().filter(|found| found.code() == Code::ArgOrder).count()
+        };
+        let (stack, flags) = (arg::<0>().masked_eq(0x7e02_0000, 0), arg::<1>().masked_eq(0x7e02_0000, 0));
+        assert_eq!(found(alloc::vec![stack]), 1);
+        assert_eq!(found(alloc::vec![flags]), 0);
+        assert_eq!(found(alloc::vec![stack, flags]), 0);
+    }
+
+    /// The kernel reads 16 bits of a mode; a comparison of 64 lets others pass.
+    #[test]
+    fn bits_above_a_short_argument() {
+        let text = r#"{ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+            { "names": ["chmod"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 1, "value": 511, "op": "SCMP_CMP_NE"}] }
+        ] }"#;
+        let profile = Profile::from_json(text, Format::Docker).unwrap();
+        let found = lint(&profile, &Target::exactly(&[Arch::X86_64])).unwrap();
+        let wide = found.iter().find(|found| found.code() == Code::WideComparison).unwrap();
+        assert_eq!(wide.example().unwrap().to_string(), "chmod(0x0, 0x101ff) on x86_64: ALLOW");
+    }
+}

@@ -180,6 +180,8 @@ fn place_order(path: &str) -> Vec<(&str, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::Arch;
+    use crate::bpf::Action;
 
     #[test]
     fn places_are_ordered_as_in_the_file() {
@@ -188,5 +190,58 @@ mod tests {
             assert!(place_order(pair[0]) < place_order(pair[1]), "{pair:?}");
         }
         assert!(place_order("rule 2") < place_order("rule 2, condition 1"));
+    }
+
+    fn places(found: &Diagnostics, code: Code) -> Vec<(&str, Severity)> {
+        found.iter().filter(|found| found.code() == code).map(|found| (found.path(), found.severity())).collect()
+    }
+
+    /// One finding for each entry, and for what is mild in it.
+    #[test]
+    fn dangerous_calls_are_told_entry_by_entry() {
+        let profile = Profile::new(Action::Errno(1)).allow(["bpf", "mount", "ptrace"]).allow(["setns", "read"]);
+        let found = lint(&profile, &Target::exactly(&[Arch::X86_64])).unwrap();
+        let expected = [("rule 1", Severity::Warning), ("rule 1", Severity::Note), ("rule 2", Severity::Warning)];
+        let mut places = places(&found, Code::DangerousAllow);
+        places.sort_by_key(|&(place, severity)| (place, severity != Severity::Warning));
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn the_room_that_a_filter_leaves() {
+        let profile = Profile::new(Action::Errno(1)).allow("read");
+        let size = |insns, converted| {
+            let linter = Linter::new().filter_size(insns, converted);
+            let found = linter.lint(&profile, &Target::exactly(&[Arch::X86_64])).unwrap();
+            places(&found, Code::TooLarge).first().map(|(_, severity)| *severity)
+        };
+        // The kernel takes 4096 instructions; four filters of 8188 fill a thread, with 4 for each.
+        assert_eq!([size(4096, 8188), size(4097, 8188)], [None, Some(Severity::Error)]);
+        assert_eq!(size(4096, 8189), Some(Severity::Note));
+    }
+
+    /// Only x86_64 shares its token with another ABI.
+    #[test]
+    fn an_open_x32_is_told_on_x86_64_alone() {
+        let profile = Profile::new(Action::Errno(1)).allow("read");
+        let found = |arches: &[Arch]| {
+            let target = Target::exactly(arches).bad_arch(Action::Allow);
+            places(&lint(&profile, &target).unwrap(), Code::X32Reachable).len()
+        };
+        assert_eq!([found(&[Arch::Aarch64]), found(&[Arch::X86_64, Arch::X32])], [0, 0]);
+    }
+
+    #[test]
+    fn constants_that_a_signed_number_holds() {
+        let found = |value: u64| {
+            let text = format!(
+                r#"{{ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [ {{ "names": ["lseek"], "action": "SCMP_ACT_ALLOW",
+                    "args": [{{"index": 1, "value": {value}, "op": "SCMP_CMP_EQ"}}] }} ] }}"#
+            );
+            let profile = Profile::from_json(&text, crate::profile::Format::Docker).unwrap();
+            let found = lint(&profile, &Target::exactly(&[Arch::X86_64])).unwrap();
+            places(&found, Code::NotExpressible).len()
+        };
+        assert_eq!([found((1 << 63) - 1), found(1 << 63)], [0, 1]);
     }
 }

@@ -179,3 +179,51 @@ pub(super) fn listed<S: AsRef<str>>(names: &[S], most: usize) -> String {
         more => format!("{} and {more} more", shown.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Format;
+
+    #[test]
+    fn entries_that_count() {
+        let text = r#"{ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+            { "names": ["read", "write"], "action": "SCMP_ACT_ALLOW" },
+            { "names": ["write"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "99.1"} },
+            { "names": ["open", "close", "write"], "action": "SCMP_ACT_LOG" }
+        ] }"#;
+        let profile = Profile::from_json(text, Format::Docker).unwrap();
+        let target = Target::exactly(&[Arch::X86_64]);
+        let policy = profile.resolve(&target).unwrap();
+        let review = Review::new(&profile, &target, &policy);
+        let entries = review.entries().map(|(entry, rule)| (entry, rule.path())).collect::<Vec<_>>();
+        assert_eq!(entries, [(0, "$.syscalls[0]"), (2, "$.syscalls[2]")]);
+        let naming = |name| review.naming(name).map(|(rule, at)| (rule.path(), at)).collect::<Vec<_>>();
+        assert_eq!(naming("write"), [("$.syscalls[0]", 1), ("$.syscalls[2]", 2)]);
+        assert_eq!((naming("open"), naming("mount")), (alloc::vec![("$.syscalls[2]", 0)], alloc::vec![]));
+        assert_eq!(review.place_of("close"), "$.syscalls[2].names[1]");
+    }
+
+    #[test]
+    fn kinds_of_profiles() {
+        let target = Target::exactly(&[Arch::X86_64]);
+        let review = |profile: &Profile| {
+            let policy = profile.resolve(&target).unwrap();
+            let review = Review::new(profile, &target, &policy);
+            (review.is_for_containers(), review.is_allow_list(), review.is_deny_list())
+        };
+        for (action, allow_list, deny_list) in [
+            (Action::Errno(1), true, false),
+            (Action::Trap(0), true, false),
+            (Action::KillThread, true, false),
+            (Action::KillProcess, true, false),
+            (Action::Trace(1), false, false),
+            (Action::Allow, false, true),
+            (Action::Log, false, true),
+        ] {
+            assert_eq!(review(&Profile::new(action)), (false, allow_list, deny_list), "{action}");
+        }
+        let docker = Profile::from_json(r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#, Format::Docker).unwrap();
+        assert_eq!(review(&docker), (true, false, true));
+    }
+}

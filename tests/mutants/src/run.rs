@@ -12,6 +12,9 @@ use std::time::Instant;
 /// What went wrong, for people.
 pub type Failed = String;
 
+/// A test that takes longer is not asked again with more cases, in seconds.
+const QUICK: f64 = 0.3;
+
 pub struct Test {
     program: PathBuf,
     name: String,
@@ -78,9 +81,9 @@ pub fn judge(tests: &[Test], mutant: &Mutant, tree: &Path) -> Outcome {
     if outcome != Outcome::Survives {
         return outcome;
     }
-    // What survives sees more random cases, which are those of the library.
-    let library: Vec<_> = reaching.into_iter().filter(|test| test.is_of_library()).collect();
-    all(&library, mutant.number, 64, tree)
+    // What survives sees more random cases, which are those of the library. Slow tests have seen many already.
+    let quick: Vec<_> = reaching.into_iter().filter(|test| test.is_of_library() && test.seconds < QUICK).collect();
+    all(&quick, mutant.number, 64, tree)
 }
 
 /// The outcome of test programs of one mutant.
