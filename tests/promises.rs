@@ -4,7 +4,6 @@
 //! Every kind of input is doubled twice. The bounds are those of `SECURITY.md`.
 #![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests fail as tests do.
 #![allow(unsafe_code)] // An allocator that counts.
-#![cfg(all(feature = "std", feature = "json"))]
 
 #[path = "promises/counting.rs"]
 mod counting;
