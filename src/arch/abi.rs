@@ -215,3 +215,24 @@ const fn native() -> Option<Arch> {
         return None;
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sigsys_has_its_own_number_on_mips() {
+        for arch in Arch::ALL {
+            let mips = arch.oci_name().starts_with("SCMP_ARCH_MIPS");
+            assert_eq!(arch.sigsys(), if mips { 12 } else { 31 }, "{arch}");
+        }
+    }
+
+    #[test]
+    fn calls_that_no_filter_sees() {
+        for arch in Arch::ALL {
+            let forced: &[u32] = if arch == Arch::X86_64 { &[335, 336] } else { &[] };
+            assert_eq!(arch.forced_allow(), forced, "{arch}");
+        }
+    }
+}

@@ -385,4 +385,20 @@ mod tests {
         );
         assert!(message(&"ä".repeat(1000)).starts_with(&format!("unknown architecture \"{}...\";", "ä".repeat(40))));
     }
+
+    #[test]
+    fn the_go_names_of_n32() {
+        assert_eq!(Arch::Mips64n32.go_name(), Some("mips64p32"));
+        assert_eq!(Arch::Mipsel64n32.go_name(), Some("mips64p32le"));
+    }
+
+    #[test]
+    fn only_a_mistyped_name_has_a_suggestion() {
+        let suggestion = |name: &str| name.parse::<Arch>().unwrap_err().suggestion();
+        assert_eq!(suggestion("x86-64"), Some("x86_64"));
+        assert_eq!(suggestion("SCMP_ARCH_S309X"), Some("SCMP_ARCH_S390X"));
+        for name in ["vax", "alpha", "sparc64"] {
+            assert_eq!(suggestion(name), None, "{name}");
+        }
+    }
 }

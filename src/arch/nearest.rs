@@ -145,4 +145,31 @@ mod tests {
         assert_eq!(nearest(&"x".repeat(100_000), words), None);
         assert_eq!(nearest("ab", ["aa", "bb"]), Some("aa"), "the first of equals");
     }
+
+    #[test]
+    fn changes_that_a_length_allows() {
+        for (needle, candidate, near) in [
+            ("", "a", false),
+            ("abcde", "abcdx", true),
+            ("abcde", "abcxy", false),
+            ("abcdef", "abcdxy", true),
+            ("abcdef", "abcxyz", false),
+            ("abcdefghijk", "abcdefghiyz", true),
+            ("abcdefghijk", "abcdefghxyz", false),
+            ("abcdefghijkl", "abcdefghixyz", true),
+            ("abcdefghijkl", "abcdefghwxyz", false),
+        ] {
+            assert_eq!(nearest(needle, [candidate]).is_some(), near, "{needle:?} {candidate:?}");
+        }
+    }
+
+    #[test]
+    fn words_that_are_too_long_are_not_compared() {
+        let (longest, longer) = ([b'x'; LONGEST], [b'x'; LONGEST + 1]);
+        assert_eq!(distance(&longest, &longest, 3), Some(0));
+        assert_eq!(distance(&longest, &longest[1..], 3), Some(1));
+        assert_eq!(distance(&longer, &longer, 3), None);
+        assert_eq!(distance(&longer, &longest, 3), None);
+        assert_eq!(distance(&longest, &longer, 3), None);
+    }
 }

@@ -178,3 +178,50 @@ impl Graph {
         id
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(start: u32, to: NodeId) -> Piece {
+        Piece { start, to }
+    }
+
+    #[test]
+    fn equal_questions_are_one_node_and_empty_ones_none() {
+        let mut graph = Graph::default();
+        let (yes, no) = (graph.ret(Action::Allow), graph.ret(Action::KillProcess));
+        assert_eq!(graph.switch(Word::Nr, &[piece(0, yes), piece(7, yes)]), yes);
+        assert_eq!(graph.within(Word::Nr, (0, u32::MAX), yes, no), yes);
+        assert_eq!(graph.mask(Word::Nr, (0, 0), yes, no), yes);
+        assert_eq!(graph.mask(Word::Nr, (1, 2), yes, no), no);
+        assert_eq!(graph.mask(Word::Nr, (1, 1), yes, yes), yes);
+        assert_eq!(graph.len(), 2, "nothing was asked so far");
+        let seven = graph.within(Word::Nr, (7, 7), yes, no);
+        assert_eq!(graph.mask(Word::Nr, (u32::MAX, 7), yes, no), seven);
+        assert_eq!(graph.len(), 3);
+    }
+
+    #[test]
+    fn intervals_at_the_ends_have_two_pieces() {
+        let mut graph = Graph::default();
+        let (yes, no) = (graph.ret(Action::Allow), graph.ret(Action::KillProcess));
+        let mut pieces = |ends| {
+            let id = graph.within(Word::Nr, ends, yes, no);
+            let Node::Switch { pieces, .. } = graph.node(id) else { panic!("a question") };
+            pieces.clone()
+        };
+        assert_eq!(pieces((0, 6)), [piece(0, yes), piece(7, no)]);
+        assert_eq!(pieces((1, 6)), [piece(0, no), piece(1, yes), piece(7, no)]);
+        assert_eq!(pieces((7, u32::MAX)), [piece(0, no), piece(7, yes)]);
+    }
+
+    #[test]
+    fn answers_are_kept_once_however_many_there_are() {
+        let mut graph = Graph::default();
+        let ids: Vec<NodeId> = (0..20).map(|raw| graph.ret_raw(raw)).collect();
+        assert_eq!((0..20).map(|raw| graph.ret_raw(raw)).collect::<Vec<_>>(), ids);
+        assert_eq!(graph.len(), 20);
+        assert_eq!(graph.answers.len(), 8);
+    }
+}

@@ -125,3 +125,42 @@ impl Graph {
         order
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Built, Word};
+    use super::*;
+    use alloc::format;
+    use alloc::string::ToString;
+
+    #[test]
+    fn intervals_by_their_size() {
+        for (first, last, expected) in [
+            (3, 3, "3"),
+            (0, 0xffff, "0-65535"),
+            (0x1_0000, 0x1_0000, "0x10000"),
+            (0xffff, u32::MAX, "65535-0xffffffff"),
+        ] {
+            assert_eq!(Interval(first, last).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_picture_with_one_edge_to_each_node() {
+        let mut graph = Graph::default();
+        let (no, yes) = (graph.ret_raw(0), graph.ret_raw(0x7fff_0000));
+        let bit = graph.mask(Word::Low(0), (4, 4), yes, no);
+        let pieces = (0..26).map(|start| Piece { start, to: if start % 2 == 0 { no } else { bit } });
+        let root = graph.switch(Word::Nr, &pieces.collect::<Vec<_>>());
+        let numbers = |from: u32| (0..9).map(|at| (from + 2 * at).to_string()).collect::<Vec<_>>().join(" ");
+        let expected = format!(
+            "digraph policy {{\n  node [shape=box, fontname=monospace];\n  n3 [label=\"nr\"];\n  n3 -> n0 \
+             [label=\"{}\\n18 20 22 24\"];\n  n3 -> n2 [label=\"{}\\n19 21 23 25-0xffffffff\"];\n  n2 [label=\"arg0 & 0x4 == \
+             0x4\"];\n  n2 -> n1 [label=\"yes\"];\n  n2 -> n0 [label=\"no\"];\n  n1 [label=\"ALLOW\", style=rounded];\n  \
+             n0 [label=\"KILL_THREAD\", style=rounded];\n}}\n",
+            numbers(0),
+            numbers(1)
+        );
+        assert_eq!(Built { graph, root, arches: Vec::new(), chained: 0, orders: false }.to_dot(), expected);
+    }
+}

@@ -169,8 +169,8 @@ impl Expr {
                 let (mut lists, mut tests) = (Vec::new(), 0);
                 for part in parts {
                     let own = part.alternatives(most)?;
-                    tests += comparisons(&own);
-                    fits(lists.len() + own.len(), most, tests)?;
+                    tests = comparisons(&own).saturating_add(tests);
+                    fits(lists.len().saturating_add(own.len()), most, tests)?;
                     lists.extend(own);
                 }
                 Ok(lists)
@@ -179,12 +179,14 @@ impl Expr {
                 let (mut lists, mut tests): (Vec<Vec<Arg>>, _) = (Vec::from([Vec::new()]), 0);
                 for part in parts {
                     let own = part.alternatives(most)?;
-                    let all = tests * own.len() + comparisons(&own) * lists.len();
-                    fits(lists.len() * own.len(), most, all)?;
-                    tests = all;
+                    let more = comparisons(&own).saturating_mul(lists.len());
+                    tests = own.len().saturating_mul(tests).saturating_add(more);
+                    fits(own.len().saturating_mul(lists.len()), most, tests)?;
                     // Not made anew, or many comparisons in a row would be copied again for each of them.
                     if let [more] = own.as_slice() {
-                        lists.iter_mut().for_each(|list| list.extend_from_slice(more));
+                        for list in &mut lists {
+                            list.extend_from_slice(more);
+                        }
                         continue;
                     }
                     let longer = |one: &Vec<Arg>| {
@@ -212,7 +214,7 @@ fn comparisons(lists: &[Vec<Arg>]) -> usize {
     lists.iter().map(Vec::len).sum()
 }
 
-/// Both bounds are so low that nothing here overflows.
+/// Whether that is little enough.
 fn fits(alternatives: usize, most: usize, comparisons: usize) -> Result<(), TooMany> {
     if alternatives > most {
         return Err(TooMany::Alternatives(most));

@@ -170,6 +170,7 @@ pub(super) fn loosens(action: Action, default: Action) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     #[test]
     fn negative_numbers_in_both_spellings() {
@@ -204,5 +205,87 @@ mod tests {
         assert_eq!(narrowed(Test::MaskedEq { mask: 0x1_0fff, value: 1 }, 16), Test::MaskedEq { mask: 0xfff, value: 1 });
         assert_eq!(narrowed(Test::Eq(0x1_0000), 16), Test::Eq(0x1_0000));
         assert_eq!(narrowed(Test::Lt(5), 16), Test::Lt(5));
+    }
+
+    #[test]
+    fn bits_that_the_kernel_does_not_read() {
+        let a = crate::profile::arg::<0>();
+        for (written, where_it_loosens, where_it_restricts) in [
+            (a.eq(1), false, true),
+            (a.lt(1), false, true),
+            (a.le(1), false, true),
+            (a.ne(1), true, false),
+            (a.gt(1), true, false),
+            (a.ge(1), true, false),
+            (a.masked_eq(LOW - 1, 0), false, false),
+            (a.masked_eq(LOW, 1), false, false),
+            (a.masked_eq(LOW + 1, 0), false, true),
+            (a.masked_eq(u64::MAX, 1), false, true),
+        ] {
+            assert_eq!(passes_by(&written, true), where_it_loosens, "{written}");
+            assert_eq!(passes_by(&written, false), where_it_restricts, "{written}");
+        }
+        assert_eq!(loosens(Action::Allow, Action::Errno(1)), Some(true));
+        assert_eq!(loosens(Action::Errno(1), Action::Allow), Some(false));
+        assert_eq!(loosens(Action::Allow, Action::Allow), None);
+    }
+
+    /// What is doubtful about one condition of a call, as an entry that allows has it.
+    fn doubts(arch: Arch, name: &str, written: &Arg) -> Option<(Severity, Code)> {
+        let arg = arch.prototype(arch.number(name).unwrap()).unwrap().arg(written.index).unwrap();
+        doubt(arch, arg, written, false, Some(true)).map(|(severity, code, _)| (severity, code))
+    }
+
+    #[test]
+    fn addresses_are_compared_with_null_only() {
+        let path = crate::profile::arg::<1>();
+        let pointless = Some((Severity::Warning, Code::PointerComparison));
+        for (written, expected) in [
+            (path.eq(0), None),
+            (path.ne(0), None),
+            (path.eq(1), pointless),
+            (path.ne(1), pointless),
+            (path.gt(0), pointless),
+            (path.lt(1), pointless),
+        ] {
+            assert_eq!(doubts(Arch::X86_64, "openat", &written), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn negative_numbers_are_noted_but_not_under_a_mask() {
+        let domain = crate::profile::arg::<0>();
+        let note = Some((Severity::Note, Code::WideComparison));
+        assert_eq!(doubts(Arch::X86_64, "socket", &domain.eq(SIGN)), note);
+        assert_eq!(doubts(Arch::X86_64, "socket", &domain.eq(SIGN - 1)), None);
+        assert_eq!(doubts(Arch::X86_64, "socket", &domain.masked_eq(SIGN, SIGN)), None);
+        assert_eq!(doubts(Arch::X86, "socket", &domain.eq(SIGN)), None);
+    }
+
+    #[test]
+    fn halves_have_their_names() {
+        let nr = Arch::X86.number("pread64").unwrap();
+        let said = |index, written: Arg| {
+            let arg = Arch::X86.prototype(nr).unwrap().arg(index).unwrap();
+            doubt(Arch::X86, arg, &written, false, None).unwrap().2
+        };
+        assert_eq!(said(3, crate::profile::arg::<3>().eq(1)), "compares the low half of the 64-bit \"pos\" only");
+        assert_eq!(said(4, crate::profile::arg::<4>().eq(1)), "compares the high half of the 64-bit \"pos\" only");
+    }
+
+    #[test]
+    fn a_doubt_names_its_condition_and_its_call() {
+        use crate::policy::{ArgWidth, Semantics, Target};
+        let written = [crate::profile::arg::<0>().eq(1), crate::profile::arg::<1>().eq(1)];
+        let profile = crate::Profile::new(Action::Errno(1)).allow_if("openat", written);
+        let target = Target::exactly(&[Arch::X86_64, Arch::X86]).semantics(Semantics::Oci).arg_width(ArgWidth::Written);
+        let policy = profile.resolve(&target).unwrap();
+        let told: Vec<String> = policy.diagnostics().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "rule 1, condition 2: openat: compares the address \"filename\"; a filter cannot see what is stored there"
+            ]
+        );
     }
 }

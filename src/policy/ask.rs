@@ -76,3 +76,57 @@ fn ask(action: Action) -> Action {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::{Arch, KernelVersion};
+    use crate::bpf::SyscallData;
+    use crate::policy::{Target, Unlisted};
+    use crate::profile::{Profile, arg};
+
+    #[test]
+    fn only_what_is_denied_is_asked_about() {
+        let profile = Profile::new(Action::Errno(1))
+            .allow("read")
+            .rule(Action::KillThread, "write", [])
+            .rule(Action::Trap(3), "close", [])
+            .rule(Action::KillProcess, "ioctl", [arg::<1>().eq(7)])
+            .rule(Action::KillProcess, "fcntl", [arg::<1>().eq(7)]);
+        let newer_than = KernelVersion::new(6, 6);
+        let target = Target::exactly(&[Arch::X86_64]).unlisted(Unlisted::Enosys { newer_than });
+        let asking = profile.resolve(&target).unwrap().notify_denied(&["ioctl", "mseal", "bpf"]);
+        let decide = |nr, second| {
+            let args = [0, second, 0, 0, 0, 0];
+            asking.decide(&SyscallData { nr, arch: Arch::X86_64.audit(), args, ..SyscallData::default() })
+        };
+        for (nr, second, expected) in [
+            (0, 0, Action::Allow),
+            (1, 0, Action::Notify),
+            (3, 0, Action::Trap(3)),
+            // ioctl and bpf, which stay, and mseal, which is newer.
+            (16, 7, Action::KillProcess),
+            (16, 8, Action::Errno(1)),
+            (321, 0, Action::Errno(1)),
+            (462, 0, Action::Errno(38)),
+            (72, 7, Action::Notify),
+            (72, 8, Action::Notify),
+            (5000, 0, Action::Notify),
+        ] {
+            assert_eq!(decide(nr, second), expected, "{nr} with {second}");
+        }
+        assert!(asking.sections[0].unlisted.is_empty(), "they say what the default action says");
+    }
+
+    #[test]
+    fn numbers_with_another_answer_keep_it() {
+        let newer_than = KernelVersion::new(6, 6);
+        let target = Target::exactly(&[Arch::X86_64]).unlisted(Unlisted::Enosys { newer_than });
+        let policy = Profile::new(Action::Trap(1)).allow("read").resolve(&target).unwrap();
+        let (before, after) = (&policy.sections[0].unlisted, policy.notify_denied(&[]));
+        assert_eq!(after.sections[0].unlisted.len(), before.len());
+        assert!(after.sections[0].unlisted.iter().all(|span| span.action == Action::Notify));
+        assert_eq!(after.sections[0].fallback(5000), Action::Notify);
+        assert_eq!(after.sections[0].fallback(2), Action::Trap(1));
+    }
+}

@@ -103,3 +103,50 @@ pub(super) fn deciding(says: &[Say], default: Action, semantics: Semantics) -> O
     let strictest = says.iter().min_by_key(|say| say.action)?;
     (says.iter().any(|say| plain(&say)) || strictest.action < default).then_some(*strictest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    const E1: Action = Action::Errno(1);
+    const E2: Action = Action::Errno(2);
+
+    #[test]
+    fn ipc_has_a_version_above_its_number() {
+        let [socketcall, ipc] = &ALL;
+        let condition = |test| Condition { arg: 0, width: Width::Bits32, test };
+        assert_eq!(socketcall.condition(3), condition(Test::Eq(3)));
+        assert_eq!(ipc.condition(3), condition(Test::MaskedEq { mask: 0xffff, value: 3 }));
+    }
+
+    /// The entry that decides among entries with these actions, and whether each is conditional.
+    fn decides(says: &[(Action, bool)], default: Action, semantics: Semantics) -> Option<usize> {
+        let says = says.iter().zip(0..).map(|(&(action, conditional), entry)| Say { entry, action, conditional });
+        deciding(&says.collect::<Vec<_>>(), default, semantics).map(|say| say.entry)
+    }
+
+    #[test]
+    fn runtimes_take_the_first_entry_without_conditions() {
+        let decides = |says: &[(Action, bool)], default| decides(says, default, Semantics::Oci);
+        assert_eq!(decides(&[(E2, true), (Action::Allow, false), (E2, false)], E1), Some(1));
+        assert_eq!(decides(&[(E1, false), (Action::Allow, false)], E1), Some(1), "equal to the default");
+        assert_eq!(decides(&[(E1, false)], E1), None);
+        assert_eq!(decides(&[(Action::Allow, true)], E1), None, "would allow more");
+        assert_eq!(decides(&[(E2, true), (E1, true)], Action::Allow), Some(1), "the most restrictive");
+        assert_eq!(decides(&[], E1), None);
+    }
+
+    #[test]
+    fn strictly_the_most_restrictive_answer_counts() {
+        for semantics in [Semantics::Strict, Semantics::Ordered] {
+            let decides = |says: &[(Action, bool)], default| decides(says, default, semantics);
+            assert_eq!(decides(&[(Action::Allow, false)], E1), Some(0));
+            assert_eq!(decides(&[(Action::Allow, false), (E1, true)], E2), Some(1));
+            assert_eq!(decides(&[(E1, true)], Action::Allow), Some(0));
+            assert_eq!(decides(&[(Action::Allow, true)], E1), None, "would allow more");
+            assert_eq!(decides(&[(E1, true)], E1), None, "equal to the default");
+            assert_eq!(decides(&[], E1), None);
+        }
+    }
+}

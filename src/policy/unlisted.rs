@@ -94,3 +94,35 @@ impl Section {
         span.map_or(self.default, |span| span.action)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Target;
+    use crate::profile::Profile;
+    use alloc::vec;
+
+    /// What numbers above the highest get, by ABI, if entries name calls as here.
+    fn stub(arches: &[Arch], default: Action, names: &str) -> Vec<Vec<(u32, u32)>> {
+        let target = Target::exactly(arches).unlisted(Unlisted::RuncStub);
+        let action = if default == Action::Allow { Action::Errno(1) } else { Action::Allow };
+        let policy = Profile::new(default).rule(action, names, []).resolve(&target).unwrap();
+        let spans = |section: &Section| section.unlisted.iter().map(|span| (span.first, span.last)).collect();
+        policy.sections.iter().map(spans).collect()
+    }
+
+    #[test]
+    fn numbers_above_the_highest_as_runc_has_them() {
+        let (last, deny) = (u32::MAX, Action::Errno(1));
+        assert_eq!(stub(&[Arch::Aarch64], deny, "write"), [[(65, last)]]);
+        assert_eq!(stub(&[Arch::S390x], deny, "write"), [[(0, 0), (5, last)]]);
+        assert_eq!(stub(&[Arch::S390], deny, "write"), [[(0, 0), (5, last)]]);
+        // -1 belongs to x86_64, and has bit 30.
+        assert_eq!(stub(&[Arch::X86_64], deny, "write"), [[(2, last - 1)]]);
+        assert_eq!(stub(&[Arch::X86_64, Arch::X86], deny, "write"), [[(2, last - 1)], [(5, last)]]);
+        let both = stub(&[Arch::X86_64, Arch::X32], deny, "write");
+        assert_eq!(both, [vec![(2, last - 1), (last, last)], vec![(0x4000_0002, last)]]);
+        assert_eq!(stub(&[Arch::Aarch64], Action::Allow, "write"), [[]]);
+        assert_eq!(stub(&[Arch::Aarch64], Action::Log, "write"), [[]]);
+    }
+}

@@ -76,6 +76,42 @@ fn a_mask_above_the_width_is_not_implied() {
     }
 }
 
+/// What a summary shows without the solver has to be so: a range that ends at a constant is no constant, and bits that
+/// are not fixed are not zero.
+#[test]
+fn a_summary_shows_no_more_than_its_ranges() {
+    let low = |test| Condition { arg: 0, width: Width::Bits32, test };
+    let implied = |narrow: &[Condition], wide: Condition| {
+        let summary = Summary::of(narrow, &mut Work::new()).unwrap().unwrap();
+        summary.implies(narrow, &[wide], &mut Work::new()).unwrap()
+    };
+    let upto = [on(0, Test::Le(5))];
+    for (test, expected) in [
+        (Test::Eq(5), false),
+        (Test::Eq(0), false),
+        (Test::Ne(5), false),
+        (Test::Ne(6), true),
+        (Test::Lt(5), false),
+        (Test::Lt(6), true),
+        (Test::Le(5), true),
+        (Test::Le(4), false),
+        (Test::Ge(0), true),
+        (Test::Ge(1), false),
+    ] {
+        assert_eq!(implied(&upto, on(0, test)), expected, "{test:?}");
+    }
+    let from = [on(0, Test::Ge(5))];
+    for (test, expected) in [(Test::Ne(5), false), (Test::Ne(4), true), (Test::Gt(5), false), (Test::Gt(4), true)] {
+        assert_eq!(implied(&from, on(0, test)), expected, "{test:?}");
+    }
+    for mask in [1, 0xffff_ffff] {
+        assert!(!implied(&[], low(Test::MaskedEq { mask, value: 0 })));
+        assert!(!implied(&[], on(0, Test::MaskedEq { mask, value: 0 })));
+        assert!(implied(&[on(0, Test::Eq(0))], low(Test::MaskedEq { mask, value: 0 })));
+    }
+    assert!(implied(&[on(0, Test::Eq(1 << 40))], low(Test::Eq(0))));
+}
+
 /// Constants and masks have bits 0, 1, 32 and 33 only.
 fn constant() -> impl Strategy<Value = u64> {
     (0u64..4, 0u64..4).prop_map(|(low, high)| high << 32 | low)
