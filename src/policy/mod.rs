@@ -44,3 +44,5 @@ pub(crate) use when::counts;
 mod bounds_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod words_tests;

@@ -1,0 +1,149 @@
+//! What is said about profiles, word by word.
+
+use super::*;
+use crate::arch::Arch;
+use crate::bpf::Action;
+use crate::profile::{Dialect, Profile, arg};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+const E1: Action = Action::Errno(1);
+const E2: Action = Action::Errno(2);
+
+/// As if it had been read from JSON.
+fn docker(mut profile: Profile) -> Profile {
+    profile.dialect = Dialect::Docker;
+    for (index, rule) in profile.rules.iter_mut().enumerate() {
+        rule.path = alloc::format!("$.syscalls[{index}]");
+    }
+    profile
+}
+
+fn name_of(target: &Target) -> &'static str {
+    match target.semantics {
+        Some(Semantics::Oci) => "as container runtimes",
+        Some(Semantics::Strict) => "strictly",
+        _ => "in order",
+    }
+}
+
+fn told(profile: &Profile, target: &Target) -> Vec<String> {
+    let said = |found: &crate::profile::Diagnostics| {
+        found.iter().map(|one| alloc::format!("{:?}[{}] {one}", one.severity(), one.code().as_str())).collect()
+    };
+    match profile.resolve(target) {
+        Ok(policy) => said(policy.diagnostics()),
+        Err(error) => said(error.diagnostics().unwrap()),
+    }
+}
+
+/// What is said of profiles that are wrong or doubtful in one way, on an ABI of 64 bits, one of 32, and x32.
+fn all() -> String {
+    let mut said = String::new();
+    let base = || Profile::new(E1);
+    let a = arg::<1>();
+    let three = Target::exactly(&[Arch::X86_64, Arch::X86, Arch::X32]);
+    let oci = three.clone().semantics(Semantics::Oci);
+    let strict = three.clone().semantics(Semantics::Strict);
+    let ordered = three.clone().semantics(Semantics::Ordered);
+    let mut show = |name: &str, profile: Profile, target: &Target| {
+        let lines: String = told(&profile, target).iter().map(|line| alloc::format!("{line}\n")).collect();
+        said.push_str(&alloc::format!("# {name}, {}\n{lines}\n", name_of(target)));
+    };
+    for target in [&oci, &strict, &ordered] {
+        show("equal alone", docker(base().rule(Action::Errno(1), "read", [])), target);
+        show("equal beside", docker(base().rule(Action::Errno(1), "ioctl", []).allow_if("ioctl", [a.eq(3)])), target);
+        show("twice", docker(base().allow("read").allow("read")), target);
+        show("two", docker(base().allow("read").rule(Action::Errno(2), "read", [])), target);
+        show("hidden", docker(base().allow("ioctl").rule(E2, "ioctl", [a.eq(3)]).allow_if("ioctl", [a.eq(5)])), target);
+        show("same", docker(base().rule(E2, "ioctl", [a.eq(3)]).allow_if("ioctl", [a.eq(3)])), target);
+        show("overlap", docker(base().allow_if("ioctl", [a.eq(3)]).rule(E2, "ioctl", [arg::<2>().gt(300)])), target);
+        show("excluded", docker(base().allow_if("ioctl", [a.lt(3), a.gt(7)])), target);
+        show("repeated", docker(base().allow_if("ioctl", [a.gt(3), a.lt(7)])), target);
+        show(
+            "constants",
+            docker(base().allow_if(
+                "ioctl",
+                [
+                    a.lt(0),
+                    a.ge(0),
+                    a.masked_eq(0, 0),
+                    a.eq(1 << 32),
+                    a.ne(1 << 32),
+                    a.le(0xffff_ffff),
+                    a.gt(0xffff_ffff),
+                    a.lt(0xffff_ffff),
+                    a.ge(0xffff_ffff),
+                ],
+            )),
+            target,
+        );
+        show(
+            "constants64",
+            base().allow_if("lseek", [a.le(u64::MAX), a.gt(u64::MAX), a.lt(u64::MAX), a.ge(u64::MAX), a.eq(u64::MAX)]),
+            target,
+        );
+        show("mask", docker(base().allow_if("ioctl", [a.masked_eq(0xf0, 0x31)])), target);
+        show("unknown", docker(base().allow("raed").allow("\u{7}x")), target);
+        show("rule", base().allow("raed").rule(Action::Errno(5000), "write", []), target);
+        show(
+            "forced",
+            docker(base().rule(Action::Errno(3), "uretprobe", []).rule(Action::Errno(3), "uprobe", [])),
+            target,
+        );
+        show(
+            "socketcall",
+            docker(base().allow("socketcall").allow_if("socket", [arg::<0>().eq(1)]).rule(Action::Errno(5), "ipc", [])),
+            target,
+        );
+        show("socketcall plain", docker(base().allow("socketcall").allow("ipc")), target);
+        show("elsewhere", docker(base().allow("s390_pci_mmio_read")), target);
+        show("x86 only", docker(base().allow("vm86").allow("waitpid")), target);
+    }
+    said
+}
+
+/// `BLESS=1` writes the file anew.
+#[test]
+fn what_is_said_is_as_in_the_file() {
+    let (said, path) = (all(), concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/said.txt"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, &said).unwrap();
+    }
+    let wanted = std::fs::read_to_string(path).unwrap();
+    for (said, wanted) in said.lines().zip(wanted.lines()) {
+        assert_eq!(said, wanted);
+    }
+    assert_eq!(said.len(), wanted.len());
+}
+
+#[test]
+fn many_names_of_one_kind_are_counted() {
+    // The first twenty have a message each.
+    let unknown =
+        |many: usize| docker((0..many).fold(Profile::new(E1), |all, at| all.allow(alloc::format!("no_{at:03}"))));
+    let oci = Target::exactly(&[Arch::X86_64]).semantics(Semantics::Oci);
+    assert!(told(&unknown(20), &oci).iter().all(|line| line.contains("unknown system call \"no_")));
+    let more = told(&unknown(22), &oci);
+    assert_eq!(more.len(), 22);
+    assert_eq!(more[21], "Warning[unknown-syscall] $.syscalls[21]: \"no_021\": unknown system calls, skipped");
+    // Of one kind at most so many are shown.
+    let equal = |many: u32| {
+        let names = (0..many).map(|number| crate::profile::Call::Number(Arch::X86_64, number));
+        docker(names.fold(Profile::new(E1), |all, call| all.rule(E1, call, [])))
+    };
+    assert_eq!(told(&equal(200), &oci).len(), 200);
+    let more = told(&equal(203), &oci);
+    assert_eq!(more.len(), 201);
+    assert_eq!(more[200], "Note[equals-default] $: 3 more of the kind equals-default");
+}
+
+/// Long names are cut, strange ones are escaped.
+#[test]
+fn names_are_quoted() {
+    let oci = Target::exactly(&[Arch::X86_64]).semantics(Semantics::Oci);
+    for (name, quoted) in [("n".repeat(64), "n".repeat(64) + "\""), ("n".repeat(65), "n".repeat(64) + "\"...")] {
+        let said = told(&Profile::new(E1).allow(name.as_str()), &oci);
+        assert_eq!(said, [alloc::format!("Warning[unknown-syscall] rule 1: unknown system call \"{quoted}, skipped")]);
+    }
+}
