@@ -145,8 +145,8 @@ mod tests {
         let alternating = |start: u32| (0..40).map(move |x| (start + 10 * x, if x % 2 == 0 { yes } else { no }));
         // `yes` ends at 9 and at 29, `no` at 19 and at 39.
         let mut starts: Vec<_> = alternating(0).collect();
-        // In the middle of a run that is else the same.
-        starts.extend([(BIT, yes), (BIT + 5, other), (BIT + 8, yes), (BIT + 10, no), (BIT + 20, yes)]);
+        // The last run goes on here, and then another one is in the middle of one that is else the same.
+        starts.extend([(BIT, no), (BIT + 5, other), (BIT + 8, yes), (BIT + 10, no), (BIT + 20, yes)]);
         // Of three pieces the one in the middle is the same, and has the class of the one before, or of the one behind.
         starts.extend([(BIT + 38, other), (BIT + 40, yes), (BIT + 58, yes), (BIT + 60, other)]);
         starts.extend([(BIT + 78, no), (BIT + 80, no), (BIT + 98, other), (BIT + 100, yes)]);
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(plain(&folded.all[39..42]), rest);
         let later = CodeId::LATER;
         let wanted = [
-            (0, 4, later),
+            (0, 4, no),
             (5, 7, other),
             (8, 29, later),
             (30, 37, yes),

@@ -208,6 +208,8 @@ fn results_are_as_simple_as_they_can_be() {
     assert_eq!(all.words(constant(1)), 0);
     assert_eq!(all.words(product), only(W));
     assert_eq!(all.words(Value::Expression(2)), only(W) | only(V));
+    let twice = all.apply(XOR_X, Value::Cut(W, 1), Value::Cut(W, 2));
+    assert_eq!(all.words(twice), only(W));
     assert_eq!((all.words(Value::Sum(V, 1)), all.words(Value::Cut(V, 1))), (only(V), only(V)));
 }
 
