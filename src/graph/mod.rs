@@ -181,7 +181,12 @@ impl Graph {
 
 #[cfg(test)]
 mod tests {
+    use super::formula::{Atom, Left, lower};
+    use super::product::{Budget, Clause, Problem, solve};
     use super::*;
+    use crate::arch::{Arch, KernelVersion};
+    use crate::policy::{Condition, Target, Test, Unlisted, Width};
+    use crate::profile::{Profile, arg};
 
     fn piece(start: u32, to: NodeId) -> Piece {
         Piece { start, to }
@@ -223,5 +228,139 @@ mod tests {
         assert_eq!((0..20).map(|raw| graph.ret_raw(raw)).collect::<Vec<_>>(), ids);
         assert_eq!(graph.len(), 20);
         assert_eq!(graph.answers.len(), 8);
+    }
+
+    const LOW: Word = Word::Low(1);
+    const FIVE: Atom = Atom::In { word: LOW, first: 5, last: 5 };
+    const EVEN: Atom = Atom::Bits { word: LOW, mask: 1, value: 0 };
+    const OTHER: Atom = Atom::Not { word: Word::Low(2), value: 7 };
+
+    fn clause(action: Action, holds: &[Atom], unless: &[&[Atom]]) -> Clause {
+        Clause { action, holds: holds.to_vec(), unless: unless.iter().map(|atoms| atoms.to_vec()).collect() }
+    }
+
+    #[test]
+    fn conditions_become_atoms() {
+        let atoms = |width, test| {
+            let mut into = Vec::new();
+            lower(&Condition { arg: 1, width, test }, &mut into).then_some(into)
+        };
+        let narrow = |test| atoms(Width::Bits32, test);
+        let masked = |mask, value| Test::MaskedEq { mask, value };
+        assert_eq!(narrow(masked(0, 0)), Some(Vec::new()));
+        assert_eq!(narrow(masked(0xffff_ffff, 5)), Some(Vec::from([FIVE])));
+        assert_eq!(narrow(masked(1, 0)), Some(Vec::from([EVEN])));
+        assert_eq!(narrow(masked(1, 2)), None);
+        assert_eq!(narrow(masked(u64::MAX, 1 << 32)), None);
+        assert_eq!(atoms(Width::Bits64, masked(0xffff_ffff, 5)), Some(Vec::from([FIVE])));
+        assert_eq!(narrow(Test::Ge(0)), Some(Vec::new()));
+        assert_eq!(narrow(Test::Lt(0)), None);
+        // What is left of each when the word is known.
+        let five = |atom: Atom| [4, 5, 6].map(|known| atom.given(known));
+        assert_eq!(five(FIVE), [false, true, false].map(Left::Known));
+        assert_eq!(five(EVEN), [true, false, true].map(Left::Known));
+        assert_eq!(Atom::Bits { word: LOW, mask: 6, value: 4 }.given(7), Left::Known(false));
+        assert_eq!(five(Atom::Not { word: LOW, value: 5 }), [true, false, true].map(Left::Known));
+    }
+
+    #[test]
+    fn what_cannot_matter_is_dropped() {
+        let policy = |profile: Profile| profile.resolve(&Target::exactly(&[Arch::X86_64])).unwrap();
+        let problem = |profile: Profile| {
+            let policy = policy(profile);
+            let section = &policy.sections[0];
+            let rules = section.calls.values().next().unwrap();
+            Problem::new(rules, section.default)
+        };
+        let base = || Profile::new(Action::Errno(1));
+        let a = arg::<1>();
+        // The default needs no clause, unless it has to win against another action.
+        let found =
+            problem(base().rule(Action::KillProcess, "ioctl", [a.eq(5)]).rule(Action::Errno(1), "ioctl", [a.ne(5)]));
+        assert_eq!((found.fallback, found.clauses.len()), (Action::Errno(1), 1));
+        let found = problem(base().allow_if("ioctl", [a.eq(5)]));
+        assert_eq!((found.fallback, found.clauses.len()), (Action::Errno(1), 1));
+        // Of what surely holds the least action is the fallback, and what is no less has no say.
+        let found = problem(base().allow("ioctl"));
+        assert_eq!((found.fallback, found.clauses.len()), (Action::Allow, 0));
+        // One argument has no order, two have one.
+        assert!(!problem(base().allow_if("ioctl", [a.gt(1 << 33), a.ne(7)])).has_order());
+        assert!(problem(base().allow_if("ioctl", [a.gt(5), arg::<2>().ne(7)])).has_order());
+        assert!(!problem(base().allow("ioctl")).has_order());
+    }
+
+    #[test]
+    fn problems_are_solved_within_their_budget() {
+        let problem = |clauses: &[Clause]| Problem { fallback: Action::KillProcess, clauses: clauses.to_vec() };
+        let one = problem(&[clause(Action::Allow, &[FIVE], &[])]);
+        assert_eq!(one.atoms().collect::<Vec<_>>(), [FIVE]);
+        // Three pieces: 200 units each, and one for the atom, of which nothing is kept.
+        let mut graph = Graph::default();
+        for (work, left) in [(1000, Some(1000 - 3 * 201)), (603, Some(0)), (602, None)] {
+            let mut budget = Budget { work };
+            let solved = solve(&mut graph, one.clone(), &[LOW], &mut budget);
+            assert_eq!(solved.map(|_| budget.work), left, "{work}");
+        }
+        let root = solve(&mut graph, one, &[LOW], &mut Budget { work: 1000 }).unwrap();
+        let (yes, no) = (graph.ret(Action::Allow), graph.ret(Action::KillProcess));
+        assert_eq!(
+            graph.node(root),
+            &Node::Switch { word: LOW, pieces: Vec::from([piece(0, no), piece(5, yes), piece(6, no)]) }
+        );
+        // Two atoms, of which one is kept for 40 more wherever the other does not decide.
+        let two = problem(&[clause(Action::Allow, &[OTHER], &[&[FIVE]])]);
+        let mut budget = Budget { work: 10_000 };
+        solve(&mut graph, two, &[LOW, Word::Low(2)], &mut budget).unwrap();
+        assert_eq!(10_000 - budget.work, 3 * (200 + 2) + 3 * 40 + 3 * 201);
+        // Bit tests are nested, so there is a bound of their own.
+        let bits = |many: u32| {
+            let atoms = (0..many).map(|at| Atom::Bits {
+                word: Word::Low(if at < 24 {
+                    0
+                } else if at < 48 {
+                    1
+                } else {
+                    2
+                }),
+                mask: 1 << (at % 24),
+                value: 0,
+            });
+            let clauses: Vec<_> = atoms.map(|atom| clause(Action::Allow, &[atom], &[])).collect();
+            solve(
+                &mut Graph::default(),
+                problem(&clauses),
+                &[Word::Low(0), Word::Low(1), Word::Low(2)],
+                &mut Budget { work: 10_000_000 },
+            )
+        };
+        assert!(bits(48).is_some() && bits(49).is_none());
+    }
+
+    /// Where x32 shares the tree of x86_64, nothing may look at the number twice.
+    #[test]
+    fn unlisted_numbers_are_apart_only_where_an_abi_is_alone() {
+        let newer_than = KernelVersion::new(6, 6);
+        let asks_twice = |arches: &[Arch]| {
+            let target = Target::exactly(arches).unlisted(Unlisted::Enosys { newer_than });
+            let policy = Profile::new(Action::Errno(1)).allow("read").allow("write").resolve(&target).unwrap();
+            let built = build(&policy, Order::First);
+            let root = built.arches.iter().find(|(token, _)| *token == Arch::X86_64.audit()).unwrap().1;
+            let Node::Switch { word: Word::Nr, pieces } = built.graph.node(root) else { panic!("numbers") };
+            let again = |to| matches!(built.graph.node(to), Node::Switch { word: Word::Nr, .. });
+            pieces.iter().any(|piece| again(piece.to))
+        };
+        assert!(asks_twice(&[Arch::X86_64]));
+        assert!(!asks_twice(&[Arch::X86_64, Arch::X32]));
+    }
+
+    #[test]
+    fn tangled_calls_are_counted() {
+        let base = Profile::new(Action::Errno(1));
+        let bits = (0..50_u64).fold(base, |all, bit| all.allow_if("lseek", [arg::<1>().masked_eq(1 << bit, 1 << bit)]));
+        let both = bits.clone().allow("read").allow_if("ioctl", [arg::<1>().masked_eq(6, 6)]);
+        for (profile, chained) in [(bits, 1), (Profile::new(Action::Errno(1)).allow("read"), 0), (both, 1)] {
+            let policy = profile.resolve(&Target::exactly(&[Arch::X86_64])).unwrap();
+            assert_eq!(build(&policy, Order::First).chained, chained);
+        }
     }
 }

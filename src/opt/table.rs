@@ -127,7 +127,7 @@ mod tests {
         assert!(longest(&filled(0..4000_u64)) < 40);
         assert!(longest(&filled(0..4000_u128)) < 40);
         assert!(longest(&filled((0..4000_u128).map(|x| x << 100))) < 40);
-        assert!(longest(&filled((0..4000_u128).map(|x| (x % 63) << 64 | x / 63))) < 40);
-        assert!(longest(&filled((0..4000_u32).map(|x| x.to_le_bytes()))) < 40);
+        assert!(longest(&filled((0..4000_u128).map(|x| ((x % 63) << 64) | (x / 63)))) < 40);
+        assert!(longest(&filled((0..4000_u32).map(u32::to_le_bytes))) < 40);
     }
 }

@@ -47,8 +47,8 @@ fn all() -> String {
     let strict = three.clone().semantics(Semantics::Strict);
     let ordered = three.clone().semantics(Semantics::Ordered);
     let mut show = |name: &str, profile: Profile, target: &Target| {
-        let lines: String = told(&profile, target).iter().map(|line| alloc::format!("{line}\n")).collect();
-        said.push_str(&alloc::format!("# {name}, {}\n{lines}\n", name_of(target)));
+        let lines = told(&profile, target).join("\n");
+        said.extend(["# ", name, ", ", name_of(target), "\n", &lines, "\n\n"]);
     };
     for target in [&oci, &strict, &ordered] {
         show("equal alone", docker(base().rule(Action::Errno(1), "read", [])), target);

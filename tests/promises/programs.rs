@@ -36,7 +36,7 @@ fn hostile() -> Vec<(&'static str, Program)> {
         (
             "values",
             long(|round| {
-                vec![load(round), skip(opcode::JEQ_K, round), Insn::stmt(opcode::RET_K, 0x0005_0000 | round % 4096)]
+                vec![load(round), skip(opcode::JEQ_K, round), Insn::stmt(opcode::RET_K, 0x0005_0000 | (round % 4096))]
             }),
         ),
         (
@@ -45,7 +45,7 @@ fn hostile() -> Vec<(&'static str, Program)> {
                 vec![
                     load(round),
                     Insn::new(opcode::JGT_K, 0, 1, mixed(round)),
-                    Insn::stmt(opcode::RET_K, 0x0005_0000 | round % 4096),
+                    Insn::stmt(opcode::RET_K, 0x0005_0000 | (round % 4096)),
                 ]
             }),
         ),
@@ -66,7 +66,7 @@ fn hostile() -> Vec<(&'static str, Program)> {
                 vec![
                     load(round),
                     skip(opcode::JSET_K, mixed(round)),
-                    Insn::stmt(opcode::RET_K, 0x0005_0000 | round % 7),
+                    Insn::stmt(opcode::RET_K, 0x0005_0000 | (round % 7)),
                 ]
             }),
         ),
