@@ -3,7 +3,7 @@
 use super::*;
 use crate::arch::Arch;
 use crate::bpf::Action;
-use crate::profile::{Dialect, Profile, arg};
+use crate::profile::{Call, Dialect, Profile, arg};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -97,6 +97,15 @@ fn all() -> String {
             target,
         );
         show("socketcall plain", docker(base().allow("socketcall").allow("ipc")), target);
+        show("socketcall denied", docker(base().rule(E2, "socketcall", []).allow_if("socket", [a.eq(1)])), target);
+        show("three excluded", docker(base().allow_if("ioctl", [a.lt(3), a.gt(7), arg::<2>().eq(1)])), target);
+        let wide = docker(base().allow_if("lseek", [a.ge(1 << 33)]).rule(E2, "lseek", [a.gt(5), arg::<2>().eq(1)]));
+        show("overlap of 64 bits", wide, target);
+        let number = |arch, number| docker(base().allow(Call::Number(arch, number)));
+        show("number of x32", number(Arch::X86_64, Arch::X32_BIT), target);
+        show("number without bit 30", number(Arch::X32, 5), target);
+        show("last number", number(Arch::X32, u32::MAX), target);
+        show("number of another ABI", number(Arch::S390, 5), target);
         show("elsewhere", docker(base().allow("s390_pci_mmio_read")), target);
         show("x86 only", docker(base().allow("vm86").allow("waitpid")), target);
     }
@@ -129,7 +138,7 @@ fn many_names_of_one_kind_are_counted() {
     assert_eq!(more[21], "Warning[unknown-syscall] $.syscalls[21]: \"no_021\": unknown system calls, skipped");
     // Of one kind at most so many are shown.
     let equal = |many: u32| {
-        let names = (0..many).map(|number| crate::profile::Call::Number(Arch::X86_64, number));
+        let names = (0..many).map(|number| Call::Number(Arch::X86_64, number));
         docker(names.fold(Profile::new(E1), |all, call| all.rule(E1, call, [])))
     };
     assert_eq!(told(&equal(200), &oci).len(), 200);
