@@ -1,10 +1,11 @@
 //! A policy as text.
 
 use super::{Condition, Policy, Rule, Section, Test};
-use crate::arch::Arch;
+use crate::arch::{Arch, Errno};
 use crate::bpf::Action;
 use crate::profile::Width;
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -28,10 +29,10 @@ impl fmt::Display for Policy {
         for section in &self.sections {
             section.fmt(f)?;
         }
-        write!(f, "other architectures: {}", self.bad_arch)?;
-        let lists = |arch: Arch| self.arches().any(|listed| listed == arch);
-        if lists(Arch::X86_64) && !lists(Arch::X32) {
-            write!(f, "\nx32 numbers: {}", self.unlisted_x32)?;
+        let arches: Vec<Arch> = self.arches().collect();
+        write!(f, "other architectures: {}", words(self.bad_arch, &arches))?;
+        if arches.contains(&Arch::X86_64) && !arches.contains(&Arch::X32) {
+            write!(f, "\nx32 numbers: {}", words(self.unlisted_x32, &[Arch::X32]))?;
         }
         Ok(())
     }
@@ -39,7 +40,8 @@ impl fmt::Display for Policy {
 
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {} by default", self.arch, self.default)?;
+        let words = |action| words(action, &[self.arch]);
+        writeln!(f, "{}: {} by default", self.arch, words(self.default))?;
         let mut plain: BTreeMap<Action, Vec<String>> = BTreeMap::new();
         for (nr, rules) in &self.calls {
             if let [Rule { conditions, action, .. }] = &**rules
@@ -50,23 +52,23 @@ impl fmt::Display for Section {
         }
         for (action, mut names) in plain.into_iter().rev() {
             names.sort_unstable();
-            writeln!(f, "  {action}: {}", names.join(" "))?;
+            writeln!(f, "  {}: {}", words(action), names.join(" "))?;
         }
         let mut unlisted: BTreeMap<Action, Vec<String>> = BTreeMap::new();
         for span in &self.unlisted {
-            unlisted.entry(span.action).or_default().push(alloc::format!(
+            unlisted.entry(span.action).or_default().push(format!(
                 "{}-{}",
                 Number(span.first.into()),
                 Number(span.last.into())
             ));
         }
         for (action, spans) in unlisted {
-            writeln!(f, "  {action} for numbers without a rule in {}", spans.join(", "))?;
+            writeln!(f, "  {} for numbers without a rule in {}", words(action), spans.join(", "))?;
         }
         for (nr, rules) in &self.calls {
             if !matches!(&**rules, [rule] if rule.conditions.is_empty()) {
                 writeln!(f, "  {}", self.name(*nr))?;
-                rules.iter().try_for_each(|rule| write_rule(f, rule, rules))?;
+                rules.iter().try_for_each(|rule| write_rule(f, &words(rule.action), rule, rules))?;
             }
         }
         Ok(())
@@ -79,8 +81,19 @@ impl Section {
     }
 }
 
-fn write_rule(f: &mut fmt::Formatter<'_>, rule: &Rule, all: &[Rule]) -> fmt::Result {
-    write!(f, "    {}", rule.action)?;
+/// An action, with the name of its error number where all these ABIs give the number the same name.
+fn words(action: Action, arches: &[Arch]) -> String {
+    let name = |arch: Arch| match action {
+        Action::Errno(number) => Errno::new(number).name(arch),
+        _ => None,
+    };
+    let first = arches.first().and_then(|arch| name(*arch));
+    let same = first.filter(|_| arches.iter().all(|arch| name(*arch) == first));
+    same.map_or_else(|| action.to_string(), |name| format!("{action} {name}"))
+}
+
+fn write_rule(f: &mut fmt::Formatter<'_>, action: &str, rule: &Rule, all: &[Rule]) -> fmt::Result {
+    write!(f, "    {action}")?;
     write_conditions(f, " if ", &rule.conditions)?;
     let mut narrower = rule.narrower.iter().filter_map(|index| all.get(*index));
     for (position, exception) in narrower.by_ref().take(EXCEPTIONS_SHOWN).enumerate() {

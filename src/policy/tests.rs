@@ -272,9 +272,9 @@ fn the_printed_form() {
     let policy = profile.resolve(&X86_64).unwrap();
     assert_eq!(
         policy.to_string(),
-        "x86_64: ERRNO(1) by default
+        "x86_64: ERRNO(1) EPERM by default
   ALLOW: read write
-  ERRNO(38): clone3
+  ERRNO(38) ENOSYS: clone3
   ioctl
     LOG, unless arg1 as u32 == 21505 and arg2 & 0x10000 == 0
     ALLOW if arg1 as u32 == 21505 and arg2 & 0x10000 == 0
@@ -283,6 +283,27 @@ fn the_printed_form() {
 other architectures: KILL_PROCESS
 x32 numbers: KILL_PROCESS"
     );
+}
+
+#[test]
+fn names_of_errors_are_those_of_the_abi() {
+    let profile = Profile::new(Action::Errno(38)).allow_if("socket", [arg::<0>().eq(1)]).rule(E1, "read", []);
+    let lines = |arches: &[Arch]| {
+        let target = Target::exactly(arches).bad_arch(Action::Errno(89));
+        let text = profile.resolve(&target).unwrap().to_string();
+        text.lines().filter(|line| line.contains("ERRNO")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let x86 = [
+        "x86_64: ERRNO(38) ENOSYS by default",
+        "  ERRNO(1) EPERM: read",
+        "other architectures: ERRNO(89) EDESTADDRREQ",
+        "x32 numbers: ERRNO(89) EDESTADDRREQ",
+    ];
+    assert_eq!(lines(&[Arch::X86_64]), x86);
+    let mips =
+        ["mips64: ERRNO(38) EL2NSYNC by default", "  ERRNO(1) EPERM: read", "other architectures: ERRNO(89) ENOSYS"];
+    assert_eq!(lines(&[Arch::Mips64]), mips);
+    assert_eq!(lines(&[Arch::Mips64, Arch::S390x]).last().unwrap(), "other architectures: ERRNO(89)", "two names");
 }
 
 /// Rules on few calls, with conditions that meet often.

@@ -60,7 +60,7 @@ impl Summary {
             [one] => Some(one.action()),
             _ => None,
         };
-        let words = default.map_or_else(String::new, |action| format!(" {action}"));
+        let words = default.map_or_else(String::new, |action| format!(" {}", action_words(action, arch)));
         let _ = writeln!(text, "{arch}:{words} by default");
         if default.is_none() {
             write_regions(text, &answers.default, arch, None);
