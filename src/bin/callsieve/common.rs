@@ -1,5 +1,6 @@
 //! The options that say for what a profile is read and resolved, and what is done with them.
 
+use crate::guess;
 use crate::input::{self, CONTAINER_DEFAULT, Input};
 use crate::outcome::{Failure, complain, count};
 use crate::values::{self, ActionWord, X32Word};
@@ -188,6 +189,20 @@ impl TargetOptions {
         if input.is_binary() {
             return Err(Trouble::Failure(Failure::new(format!("{} is no text; {PROFILE_IS}", input.name))));
         }
+        self.read_as(input).map_err(|trouble| match (trouble, guess::other_than(self.from, &input.bytes)) {
+            (Trouble::Profile(name, _), Some(other)) => Trouble::Failure(Failure::new(format!("{name} is {other}"))),
+            (Trouble::Profile(name, error), None)
+                if matches!(self.from, Dialect::Auto) && !guess::is_json(&input.bytes) =>
+            {
+                let hint = "a file of another program needs --from: minijail, kafel, systemd or operator";
+                Trouble::Failure(Failure::new(format!("{name}: {error}\n  {hint}")))
+            }
+            (trouble, _) => trouble,
+        })
+    }
+
+    /// Reads a text as what `--from` says.
+    fn read_as(&self, input: &Input) -> Result<Source, Trouble> {
         if let Dialect::Of(language) = self.from {
             return self.of_thread(&input.name, self.import(language, input)?);
         }
@@ -196,14 +211,8 @@ impl TargetOptions {
             Dialect::Docker => Format::Docker,
             _ => Format::Auto,
         };
-        let profile = Profile::from_slice(&input.bytes, format).map_err(|error| {
-            let is_json = input.bytes.trim_ascii_start().first().is_some_and(|first| b"{[\"".contains(first));
-            if is_json || !matches!(self.from, Dialect::Auto) {
-                return Trouble::Profile(input.name.clone(), error);
-            }
-            let hint = "a file of another program needs --from: minijail, kafel, systemd or operator";
-            Trouble::Failure(Failure::new(format!("{}: {error}\n  {hint}", input.name)))
-        })?;
+        let profile =
+            Profile::from_slice(&input.bytes, format).map_err(|error| Trouble::Profile(input.name.clone(), error))?;
         Ok(Source { name: input.name.clone(), profile, frequencies: Vec::new() })
     }
 

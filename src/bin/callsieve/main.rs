@@ -18,6 +18,7 @@ mod features;
 mod file;
 mod filter;
 mod fuse;
+mod guess;
 mod input;
 #[cfg(target_os = "linux")]
 mod live;
