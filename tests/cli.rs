@@ -436,3 +436,18 @@ fn frequencies_of_a_file_count_everywhere() {
     assert!(path(&["app.policy"]) == path(&["app.bpf"]), "another filter is looked at than was written");
     assert!(path(&["app.policy"]) != path(&["app.policy", "--weights", "mix"]), "frequencies make no difference");
 }
+
+/// A path that never ends costs a bounded amount of memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_weights_file_without_end_is_refused() {
+    let scratch = Scratch::new("endless");
+    files(&scratch);
+    let mut command = Command::new("sh");
+    let script = "ulimit -v 2000000; exec \"$0\" compile one.json --weights /dev/zero -o out.bpf";
+    let output =
+        command.args(["-c", script, env!("CARGO_BIN_EXE_callsieve")]).current_dir(&scratch.0).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("'/dev/zero' for '--weights <FILE|uniform|mix>': $: 67108865 bytes"), "{said}");
+    assert_eq!(output.status.code(), Some(2));
+}

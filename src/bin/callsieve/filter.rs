@@ -1,7 +1,9 @@
 //! Filters: compiled from a profile, or read from a file.
 
 use crate::common::{Source, TargetOptions};
-use crate::outcome::{Failure, reason};
+use crate::guess::Guess;
+use crate::input;
+use crate::outcome::Failure;
 use crate::subject::{self, What};
 use callsieve::arch::Arch;
 use callsieve::bpf::{Endian, Program};
@@ -113,8 +115,15 @@ fn weights(word: &str) -> Result<Weights, String> {
         "uniform" => Ok(Weights::uniform()),
         "mix" => Ok(Weights::mix()),
         path => {
-            let bytes = std::fs::read(path).map_err(|error| format!("{}; {WEIGHTS_ARE}", reason(&error)))?;
-            Weights::from_json(&String::from_utf8_lossy(&bytes)).map_err(|error| error.to_string())
+            // Bounded, whatever the path leads to.
+            let text = input::text(path).map_err(|why| format!("{why}; {WEIGHTS_ARE}"))?;
+            if text.trim().is_empty() {
+                return Err(format!("it is empty; {WEIGHTS_ARE}"));
+            }
+            Weights::from_json(&text).map_err(|error| match Guess::of(&text) {
+                Some(guess) if guess != Guess::Json => format!("it seems to be {}; {WEIGHTS_ARE}", guess.words()),
+                _ => error.to_string(),
+            })
         }
     }
 }

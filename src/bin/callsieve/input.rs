@@ -51,7 +51,7 @@ fn read_all(source: impl Read) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a file that another one includes.
+/// The text of a file that another one includes, or that an option names.
 pub fn text(path: &str) -> Result<String, String> {
     let bytes = File::open(path).and_then(read_all).map_err(|error| reason(&error))?;
     String::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".into())
