@@ -12,7 +12,7 @@ use std::process::Command;
 
 const RUNTIME: &str = include_str!("runtime.rs.txt");
 /// What has to notice a change: the tests of the library, and those of whole programs.
-const TESTS: [&str; 25] = [
+const TESTS: [&str; 23] = [
     "--lib",
     "--test",
     "golden",
@@ -34,8 +34,6 @@ const TESTS: [&str; 25] = [
     "unlisted",
     "--test",
     "import",
-    "--test",
-    "live",
     "--test",
     "cli",
 ];
