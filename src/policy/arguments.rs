@@ -277,7 +277,7 @@ mod tests {
     fn a_doubt_names_its_condition_and_its_call() {
         use crate::policy::{ArgWidth, Semantics, Target};
         let written = [crate::profile::arg::<0>().eq(1), crate::profile::arg::<1>().eq(1)];
-        let profile = crate::Profile::new(Action::Errno(1)).allow_if("openat", written);
+        let profile = crate::profile::Profile::new(Action::Errno(1)).allow_if("openat", written);
         let target = Target::exactly(&[Arch::X86_64, Arch::X86]).semantics(Semantics::Oci).arg_width(ArgWidth::Written);
         let policy = profile.resolve(&target).unwrap();
         let told: Vec<String> = policy.diagnostics().iter().map(ToString::to_string).collect();
