@@ -83,6 +83,8 @@ fn includes_and_excludes() {
         let policy = profile.resolve(&target).unwrap();
         let expected = if kept { Action::Allow } else { E1 };
         assert_eq!(decide(&policy, Arch::X86_64, "read"), expected, "{includes:?} {excludes:?}");
+        let why_not = target.why_not(&profile.rules[0]);
+        assert_eq!(why_not.is_empty(), kept, "{includes:?} {excludes:?}: {why_not:?}");
     }
     let loong = conditional(arches(&["loong64"]), none()).resolve(&Target::new(Arch::Loongarch64)).unwrap();
     assert_eq!(decide(&loong, Arch::Loongarch64, "read"), Action::Allow);

@@ -5,6 +5,7 @@ use crate::arch::Arch;
 use crate::bpf::Action;
 use crate::profile::{Call, Dialect, Profile, arg};
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 const E1: Action = Action::Errno(1);
@@ -52,6 +53,11 @@ fn all() -> String {
     };
     for target in [&oci, &strict, &ordered] {
         show("equal alone", docker(base().rule(Action::Errno(1), "read", [])), target);
+        show(
+            "equal on two of three",
+            docker(base().rule(E1, "waitpid", []).rule(E1, "lseek", []).allow("lseek")),
+            target,
+        );
         show("equal beside", docker(base().rule(Action::Errno(1), "ioctl", []).allow_if("ioctl", [a.eq(3)])), target);
         show("twice", docker(base().allow("read").allow("read")), target);
         show("two", docker(base().allow("read").rule(Action::Errno(2), "read", [])), target);
@@ -155,4 +161,34 @@ fn names_are_quoted() {
         let said = told(&Profile::new(E1).allow(name.as_str()), &oci);
         assert_eq!(said, [alloc::format!("Warning[unknown-syscall] rule 1: unknown system call \"{quoted}, skipped")]);
     }
+}
+
+/// Where too much work is left, it is told that something is not told.
+#[test]
+fn overlaps_that_take_too_long() {
+    let rules = |action, arg, entry| Rule {
+        source: Source { entry, path: alloc::format!("rule {}", entry + 1) },
+        action,
+        conditions: vec![Condition { arg, width: Width::Bits64, test: Test::Gt(300) }],
+        narrower: Vec::new(),
+    };
+    let profile = Profile::new(E1).allow("ioctl").rule(E2, "ioctl", []);
+    let (mut findings, mut work, mut doubts) =
+        (findings::Findings::new(&profile), solve::Work::new(), solve::Work::new());
+    doubts.charge(usize::try_from(solve::Work::LIMIT).unwrap()).unwrap();
+    let mut settling = settle::Settling {
+        arch: Arch::X86_64,
+        default: E1,
+        semantics: Semantics::Oci,
+        findings: &mut findings,
+        work: &mut work,
+        doubts: &mut doubts,
+    };
+    let kept = settling.rules(16, vec![rules(Action::Allow, 0, 0), rules(E2, 1, 1)]).unwrap();
+    assert_eq!(kept.len(), 2);
+    let said = findings.finish(&[Arch::X86_64, Arch::X86]);
+    let said: Vec<String> =
+        said.iter().map(|one| alloc::format!("{:?}[{}] {one}", one.severity(), one.code().as_str())).collect();
+    let text = "rules with different actions overlap in too many ways to show";
+    assert_eq!(said, [alloc::format!("Warning[overlap-two-actions] profile: ioctl on x86_64: {text}")]);
 }

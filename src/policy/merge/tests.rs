@@ -1,12 +1,13 @@
 //! What is put together answers as its parts do.
 
-use crate::arch::Arch;
+use crate::arch::{Arch, KernelVersion};
 use crate::bpf::{Action, SyscallData};
 use crate::check::boundary_calls;
 use crate::fuzzing::orderly_policy;
-use crate::policy::{MergeError, Policy, Target, UnlistedX32};
+use crate::policy::{MergeError, Policy, Target, Unlisted, UnlistedX32};
 use crate::profile::{Flag, Profile, arg};
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use arbitrary::Unstructured;
 use proptest::prelude::*;
@@ -102,6 +103,61 @@ fn x32_numbers_are_those_of_each_part() {
     let intersection = Policy::intersection([both, plain]).unwrap();
     assert!(intersection.arches().eq([Arch::X86_64]), "{intersection}");
     assert_eq!(Policy::union([plain, open]).unwrap().unlisted_x32, Action::Log);
+}
+
+/// Rules for x86 alone say nothing where the other part refuses all of x86, and so do those for x86_64.
+#[test]
+fn what_is_refused_anyway_leaves_the_list() {
+    let profile = || Profile::new(Action::Errno(1)).allow("read");
+    let target = |arches: &[Arch], bad, x32| {
+        Target::exactly(arches).bad_arch(Action::Errno(bad)).unlisted_x32(UnlistedX32::Action(Action::Errno(x32)))
+    };
+    let resolve = |target: Target| profile().resolve(&target).unwrap();
+    let (one, both) = (resolve(target(&[Arch::X86_64], 1, 3)), resolve(target(&[Arch::X86_64, Arch::X86], 1, 3)));
+    let intersection = Policy::intersection([&one, &both]).unwrap();
+    assert!(intersection.arches().eq([Arch::X86_64]), "{intersection}");
+    assert_eq!(intersection.unlisted_x32, Action::Errno(3));
+    agrees(&[&one, &both]);
+    // It stays where x32 numbers get another answer, which is that of a policy with x86_64.
+    let (x86, none) = (resolve(target(&[Arch::X86], 5, 5)), Profile::new(Action::Errno(1)));
+    let both = none.resolve(&target(&[Arch::X86_64, Arch::X86], 1, 3)).unwrap();
+    let intersection = Policy::intersection([&x86, &both]).unwrap();
+    let call = |nr| SyscallData { nr, arch: Arch::X86_64.audit(), ..SyscallData::default() };
+    assert_eq!(intersection.decide(&call(Arch::X32_BIT)), Action::Errno(3), "{intersection}");
+    assert_eq!(intersection.decide(&call(0)), Action::Errno(1), "{intersection}");
+    agrees(&[&x86, &both]);
+}
+
+#[test]
+fn with_itself_it_is_itself() {
+    let profile = || {
+        let base = Profile::new(Action::Errno(1)).portable().allow(["read", "write"]);
+        base.allow_if("ioctl", [arg::<1>().eq(5)]).rule(Action::Log, "lseek", [])
+    };
+    let new = Unlisted::Enosys { newer_than: KernelVersion::new(5, 0) };
+    for target in [
+        Target::exactly(&[Arch::Aarch64]).unlisted_x32(UnlistedX32::Action(Action::Log)),
+        Target::exactly(&[Arch::Aarch64, Arch::Arm]).unlisted(new).bad_arch(Action::Trap(0)),
+        Target::exactly(&[Arch::X86_64, Arch::X32]).unlisted(new),
+        Target::exactly(&[Arch::X86_64]).unlisted(new).unlisted_x32(UnlistedX32::Action(Action::Errno(5))),
+    ] {
+        let policy = profile().resolve(&target).unwrap();
+        for merged in [Policy::union([&policy, &policy]).unwrap(), Policy::intersection([&policy, &policy]).unwrap()] {
+            assert_eq!((merged.bad_arch, merged.unlisted_x32), (policy.bad_arch, policy.unlisted_x32));
+            assert_eq!(merged.sections.len(), policy.sections.len());
+            for (merged, section) in merged.sections.iter().zip(&policy.sections) {
+                assert_eq!((merged.arch, merged.default), (section.arch, section.default));
+                // Spans of x86_64 may reach over numbers of x32, which are not asked for there.
+                let alone = !matches!(section.arch, Arch::X86_64 | Arch::X32);
+                assert!(merged.unlisted == section.unlisted || !alone, "{:?}", merged.unlisted);
+                assert!(merged.calls.keys().eq(section.calls.keys()), "{}", section.arch);
+                // Calls with the same rules have them once.
+                let arch = section.arch;
+                let rules = ["read", "write", "lseek"].map(|name| &merged.calls[&arch.number(name).unwrap()]);
+                assert!(Arc::ptr_eq(rules[0], rules[1]) && !Arc::ptr_eq(rules[1], rules[2]), "{arch}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -214,6 +214,15 @@ fn many_constants_cost_little() {
     assert!(work.spent() < 500_000, "{}", work.spent());
 }
 
+/// What has no conditions cannot fail, whatever else there is.
+#[test]
+fn what_always_holds_costs_nothing() {
+    let hard = [on(0, Test::Gt(5)), on(1, Test::Gt(5))];
+    let mut work = Work { left: 0 };
+    assert_eq!(witness(&[&hard], &[&hard, &[]], &mut work), Ok(None));
+    assert_eq!(witness(&[&hard], &[&hard], &mut work), Err(OutOfWork));
+}
+
 #[test]
 fn exceptions_over_two_arguments_cost_little() {
     let pairs: Vec<Vec<Condition>> =
