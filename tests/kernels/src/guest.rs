@@ -21,33 +21,49 @@ pub struct Console {
     text: String,
 }
 
-/// Boots a kernel with the cases of each ABI and waits until it is through.
-pub fn boot(machine: &Machine, kernel: &Path, cases: &[Vec<Case>], store: &Path) -> Result<Console, Failure> {
+/// A machine with what it is to do.
+#[derive(Debug)]
+pub struct Guest<'m> {
+    machine: &'m Machine,
+    initramfs: PathBuf,
+    log: PathBuf,
+}
+
+/// Writes down the cases of each ABI for a machine.
+pub fn prepare<'m>(machine: &'m Machine, cases: &[Vec<Case>], store: &Path) -> Result<Guest<'m>, Failure> {
     let initramfs = store.join("initramfs").join(machine.name);
     fs::create_dir_all(store.join("initramfs"))?;
     fs::create_dir_all(store.join("log"))?;
     fs::write(&initramfs, archive(machine, cases, store)?)?;
-    let log = store.join("log").join(machine.name);
-    for attempt in 1..=ATTEMPTS {
-        let status = emulate(machine, kernel, &initramfs, &log)?;
-        let text = String::from_utf8_lossy(&fs::read(&log)?).replace(['\r', '\0'], "");
-        if text.lines().any(|line| line == "END") {
-            return Ok(Console { text });
-        }
-        println!("NOTE {}: the guest did not finish, attempt {attempt} of {ATTEMPTS} ({status})", machine.name);
-    }
-    Err(format!("the guest did not finish; its console is in {}", log.display()).into())
+    Ok(Guest { machine, initramfs, log: store.join("log").join(machine.name) })
 }
 
-/// Runs a guest until it powers off, its console into a file.
-fn emulate(machine: &Machine, kernel: &Path, initramfs: &Path, log: &Path) -> Result<ExitStatus, Failure> {
-    let output = fs::File::create(log)?;
-    let kernel_args = format!("console={} panic=-1 quiet {}", machine.console, machine.kernel_args);
-    let mut command = Command::new("timeout");
-    command.arg(PATIENCE).args(machine.emulator).args(machine.console_args());
-    command.args(["-nodefaults", "-display", "none", "-monitor", "none", "-no-reboot"]);
-    command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", &kernel_args]);
-    Ok(command.stdin(Stdio::null()).stderr(output.try_clone()?).stdout(output).status()?)
+impl Guest<'_> {
+    /// Boots a kernel and waits until it is through.
+    pub fn boot(&self, kernel: &Path) -> Result<Console, Failure> {
+        let (name, log) = (self.machine.name, &self.log);
+        for attempt in 1..=ATTEMPTS {
+            let status = self.emulate(kernel)?;
+            let text = String::from_utf8_lossy(&fs::read(log)?).replace(['\r', '\0'], "");
+            if text.lines().any(|line| line == "END") {
+                return Ok(Console { text });
+            }
+            println!("NOTE {name}: the guest did not finish, attempt {attempt} of {ATTEMPTS} ({status})");
+        }
+        Err(format!("the guest did not finish; its console is in {}", log.display()).into())
+    }
+
+    /// Runs it until it powers off, its console into a file.
+    fn emulate(&self, kernel: &Path) -> Result<ExitStatus, Failure> {
+        let machine = self.machine;
+        let output = fs::File::create(&self.log)?;
+        let kernel_args = format!("console={} panic=-1 quiet {}", machine.console, machine.kernel_args);
+        let mut command = Command::new("timeout");
+        command.arg(PATIENCE).args(machine.emulator).args(machine.console_args());
+        command.args(["-nodefaults", "-display", "none", "-monitor", "none", "-no-reboot"]);
+        command.arg("-kernel").arg(kernel).arg("-initrd").arg(&self.initramfs).args(["-append", &kernel_args]);
+        Ok(command.stdin(Stdio::null()).stderr(output.try_clone()?).stdout(output).status()?)
+    }
 }
 
 impl Console {

@@ -21,6 +21,8 @@ use crate::run::Failure;
 use callsieve::arch::Arch;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 const USAGE: &str = "arguments: [--no-skip] [MACHINE...]";
@@ -54,9 +56,10 @@ fn main() -> ExitCode {
     }
     let store = std::env::var_os("CALLSIEVE_RIGS").map_or_else(default_store, PathBuf::from);
     let wanted = |machine: &&Machine| names.is_empty() || names.iter().any(|name| name == machine.name);
+    let machines: Vec<&Machine> = machine::ALL.iter().filter(wanted).collect();
     let (mut rows, mut skipped) = (Vec::new(), Vec::new());
-    for machine in machine::ALL.iter().filter(wanted) {
-        match ask(machine, &store) {
+    for (machine, answer) in ask_all(&machines, &store) {
+        match answer {
             Ok(found) => rows.extend(found),
             Err(reason) => skipped.push((machine.name, reason.to_string())),
         }
@@ -76,13 +79,37 @@ fn default_store() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/rigs")
 }
 
-/// Boots a machine and judges what it says.
-fn ask(machine: &Machine, store: &Path) -> Result<Vec<Row>, Failure> {
+/// Asks the machines, as many at a time as this one has processors, and answers in their order.
+fn ask_all<'m>(machines: &[&'m Machine], store: &Path) -> Vec<(&'m Machine, Result<Vec<Row>, Failure>)> {
+    let (next, preparing, answers) = (AtomicUsize::new(0), Mutex::new(()), Mutex::new(Vec::new()));
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&machine) = machines.get(at) else { break };
+            let answer = ask(machine, store, &preparing);
+            answers.lock().unwrap_or_else(PoisonError::into_inner).push((at, machine, answer));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    let mut answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    answers.sort_by_key(|(at, ..)| *at);
+    answers.into_iter().map(|(_, machine, answer)| (machine, answer)).collect()
+}
+
+/// Boots a machine and judges what it says. Kernels and programs are made one after the other, because machines share them.
+fn ask(machine: &Machine, store: &Path, preparing: &Mutex<()>) -> Result<Vec<Row>, Failure> {
+    let prepared = preparing.lock().unwrap_or_else(PoisonError::into_inner);
     let kernel = fetch::kernel(machine, store)?;
     let arches: Vec<Arch> = machine.abis.iter().map(|abi| abi.arch).collect();
     let cases = arches.iter().map(|&arch| cases::all(arch, &arches)).collect::<Result<Vec<_>, _>>()?;
+    let guest = guest::prepare(machine, &cases, store)?;
+    drop(prepared);
     let begin = Instant::now();
-    let console = guest::boot(machine, &kernel, &cases, store)?;
+    let console = guest.boot(&kernel)?;
     let seconds = begin.elapsed().as_secs();
     let rows = machine.abis.iter().zip(&cases).map(|(abi, cases)| Row {
         machine: machine.name,

@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 /// What went wrong, in words.
-pub type Failure = Box<dyn std::error::Error>;
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs a program that has to succeed.
 pub fn run(command: &mut Command) -> Result<(), Failure> {
