@@ -168,6 +168,7 @@ mod tests {
         assert_eq!(Capabilities::all().names().count(), 41);
         assert_eq!(Capabilities::from_names(Capabilities::all().names()).unwrap(), Capabilities::all());
         assert_eq!(Capabilities::none().to_string(), "none");
+        assert!(Capabilities::from_names(["CHOWN", "CAP_CHOWN"]).unwrap().contains("CAP_CHOWN"));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use crate::arch::{Arch, KernelVersion};
 use crate::bpf::{Action, SyscallData};
 use crate::fuzzing::comparison;
 use crate::profile::{
-    ActionSpec, Arg, Call, Code, Diagnostics, Dialect, ListedArch, Profile, Rule, Severity, SubArches, When, Width, arg,
+    ActionSpec, Arg, Call, Code, Diagnostics, Dialect, Foreign, ListedArch, Profile, Rule, Severity, SubArches, When,
+    Width, arg,
 };
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -473,4 +474,40 @@ fn normal(args: &[Arg]) -> Vec<String> {
     texts.sort_unstable();
     texts.dedup();
     texts
+}
+
+#[test]
+fn multiplexers_carry_calls_unless_the_compiler_of_a_file_says_no() {
+    let profile = docker(Profile::new(E1).allow("socket").allow(Call::Number(Arch::X86, 5)));
+    let carried = |profile: &Profile| {
+        let policy = profile.resolve(&Target::exactly(&[Arch::X86])).unwrap();
+        policy.decide(&call(Arch::X86, "socketcall", [1, 0]))
+    };
+    assert_eq!(carried(&profile), Action::Allow);
+    for (multiplexes, answer) in [(true, Action::Allow), (false, E1)] {
+        let foreign = Some(Foreign { bad_arch: E1, x32_is_unlisted: false, multiplexes });
+        assert_eq!(carried(&Profile { foreign, ..profile.clone() }), answer);
+    }
+    // An entry for the multiplexer itself counts, by name or by number.
+    for own in [Call::Number(Arch::X86, 102), "socketcall".into()] {
+        let profile = docker(Profile::new(E1).allow("socket").rule(Action::Errno(2), own, [arg::<0>().eq(2)]));
+        assert_eq!(carried(&profile), E1);
+    }
+}
+
+#[test]
+fn what_a_policy_is_known_by() {
+    let profile = Profile { listener_path: Some("/run/agent.sock".into()), ..Profile::new(E1).allow("read") };
+    let profile = Profile { listener_metadata: Some("pod 7".into()), ..profile };
+    let policy = profile.resolve(&X86_64).unwrap();
+    let options = policy.install_options();
+    assert_eq!((options.listener_path(), options.listener_metadata()), (Some("/run/agent.sock"), Some("pod 7")));
+    assert_eq!(Profile::new(E1).resolve(&X86_64).unwrap().install_options().listener_metadata(), None);
+    // FNV-1a with 64 bits, as its authors describe it.
+    let mut hash: u64 = 14_695_981_039_346_656_037;
+    for byte in policy.to_string().bytes() {
+        hash ^= u64::from(byte);
+        hash = hash.wrapping_mul(1_099_511_628_211);
+    }
+    assert_eq!(policy.digest(), hash);
 }

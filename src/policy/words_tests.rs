@@ -102,6 +102,11 @@ fn all() -> String {
             docker(base().allow("socketcall").allow_if("socket", [arg::<0>().eq(1)]).rule(Action::Errno(5), "ipc", [])),
             target,
         );
+        show(
+            "carried",
+            docker(base().allow_if("socket", [arg::<0>().eq(1)]).rule(Action::Errno(1), "bind", [a.eq(1)])),
+            target,
+        );
         show("socketcall plain", docker(base().allow("socketcall").allow("ipc")), target);
         show("socketcall denied", docker(base().rule(E2, "socketcall", []).allow_if("socket", [a.eq(1)])), target);
         show("three excluded", docker(base().allow_if("ioctl", [a.lt(3), a.gt(7), arg::<2>().eq(1)])), target);
@@ -191,4 +196,19 @@ fn overlaps_that_take_too_long() {
         said.iter().map(|one| alloc::format!("{:?}[{}] {one}", one.severity(), one.code().as_str())).collect();
     let text = "rules with different actions overlap in too many ways to show";
     assert_eq!(said, [alloc::format!("Warning[overlap-two-actions] profile: ioctl on x86_64: {text}")]);
+}
+
+#[test]
+fn errors_of_the_target_are_in_range() {
+    let target = || Target::exactly(&[Arch::X86_64]);
+    for (number, is_wrong) in [(4095, false), (4096, true)] {
+        let action = Action::Errno(number);
+        for target in [target().bad_arch(action), target().unlisted_x32(UnlistedX32::Action(action))] {
+            let text =
+                alloc::format!("error number {number} of the target is out of range: the kernel returns 0 to 4095");
+            let said = told(&Profile::new(E1), &target);
+            let wanted = is_wrong.then(|| alloc::format!("Error[errno-range] profile: {text}"));
+            assert!(said.iter().eq(wanted.iter()), "{said:?}");
+        }
+    }
 }

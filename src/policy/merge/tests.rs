@@ -1,13 +1,16 @@
 //! What is put together answers as its parts do.
 
+use super::Operation;
+use super::rules::Side;
 use crate::arch::{Arch, KernelVersion};
 use crate::bpf::{Action, SyscallData};
 use crate::check::boundary_calls;
 use crate::fuzzing::orderly_policy;
-use crate::policy::{MergeError, Policy, Target, Unlisted, UnlistedX32};
+use crate::policy::{Condition, MergeError, Policy, Rule, Source, Target, Test, Unlisted, UnlistedX32, Width};
 use crate::profile::{Flag, Profile, arg};
 use alloc::string::ToString;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use arbitrary::Unstructured;
 use proptest::prelude::*;
@@ -158,6 +161,107 @@ fn with_itself_it_is_itself() {
             }
         }
     }
+}
+
+/// Rules that yield to others on both sides, and one side whose default is more than the other one can say: then what is
+/// yielded to stands in no rule of its own.
+#[test]
+fn rules_that_yield_keep_doing_so() {
+    let arches = [Arch::X86_64];
+    let base = |default| Profile::new(default).rule(Action::Errno(3), "ioctl", [arg::<2>().eq(1)]);
+    let two = |default, wide, narrow| {
+        let profile = Profile::new(default).rule(wide, "ioctl", [arg::<0>().eq(1)]);
+        profile.rule(narrow, "ioctl", [arg::<0>().eq(1), arg::<1>().eq(1)])
+    };
+    let others = [
+        base(Action::Log),
+        base(Action::Allow),
+        base(Action::Errno(1)),
+        two(Action::Errno(1), Action::Allow, Action::Errno(7)),
+        Profile::new(Action::Errno(1)).allow_if("ioctl", [arg::<3>().gt(3)]).rule(
+            Action::Errno(6),
+            "ioctl",
+            [arg::<3>().gt(3), arg::<2>().eq(1)],
+        ),
+    ];
+    for (wide, narrow) in [(2, 4), (4, 2)] {
+        let one = policy(&arches, &two(Action::Errno(1), Action::Errno(wide), Action::Errno(narrow)));
+        for other in &others {
+            let other = policy(&arches, other);
+            agrees(&[&one, &other]);
+            agrees(&[&other, &one]);
+        }
+    }
+}
+
+fn rule(action: Action, values: &[u64], narrower: Vec<usize>) -> Rule {
+    let condition = |(&value, arg)| Condition { arg, width: Width::Bits64, test: Test::Eq(value) };
+    let conditions: Vec<Condition> = values.iter().zip(0..).map(condition).collect();
+    Rule { action, conditions, narrower, source: Source { entry: 0, path: alloc::format!("{action} {values:?}") } }
+}
+
+#[test]
+fn a_default_comes_from_the_side_that_decides() {
+    let (allow, log) = (
+        || Side::new(&[rule(Action::Allow, &[], vec![])], Action::Errno(1)),
+        |path: &str| {
+            let mut rule = rule(Action::Log, &[], vec![]);
+            rule.source.path = path.to_string();
+            Side::new(&[rule], Action::Errno(1))
+        },
+    );
+    let some = || Side::new(&[rule(Action::Log, &[5], vec![])], Action::Errno(1));
+    let union = |one: Side, other: Side| one.combine(other, Operation::Union).unwrap();
+    assert_eq!(union(allow(), log("x")).source.path, "ALLOW []");
+    assert_eq!(union(log("x"), allow()).source.path, "ALLOW []");
+    assert_eq!(union(log("x"), log("y")).source.path, "x");
+    assert_eq!(union(allow(), some()).source.path, "ALLOW []");
+    assert_eq!(union(some(), allow()).source.path, "ALLOW []");
+    let least = log("x").combine(some(), Operation::Intersection).unwrap();
+    assert_eq!((least.default, least.source.path.as_str()), (Action::Errno(1), "default"));
+}
+
+#[test]
+fn equal_sides_stay_as_they_are() {
+    let rules = |action| [rule(action, &[1], vec![1]), rule(Action::Errno(7), &[1, 1], vec![])];
+    let side = |action| Side::new(&rules(action), Action::Errno(1));
+    for operation in [Operation::Union, Operation::Intersection] {
+        let same = side(Action::Allow).combine(side(Action::Allow), operation).unwrap();
+        assert_eq!(same.rules, rules(Action::Allow), "{operation:?}");
+        let different = side(Action::Allow).combine(side(Action::Log), operation).unwrap();
+        assert_ne!(different.rules, rules(Action::Allow), "{operation:?}");
+    }
+    // Rules that both have are there once.
+    let one = Side::new(&[rule(Action::Log, &[1], vec![]), rule(Action::Log, &[2], vec![])], Action::Allow);
+    let other = Side::new(&[rule(Action::Log, &[1], vec![])], Action::Allow);
+    let both = one.combine(other, Operation::Intersection).unwrap();
+    assert_eq!(both.rules, [rule(Action::Log, &[1], vec![]), rule(Action::Log, &[2], vec![])]);
+}
+
+#[test]
+fn what_is_put_together_is_bounded() {
+    // Beside each other. With these defaults there are no rules but those of the sides.
+    let beside = |one: &[Rule], other: &[Rule]| {
+        let (one, other) = (Side::new(one, Action::Allow), Side::new(other, Action::Allow));
+        one.combine(other, Operation::Intersection).is_ok()
+    };
+    let many = |count: u64| (0..count).map(|value| rule(Action::Log, &[value], vec![])).collect::<Vec<_>>();
+    let last = [rule(Action::Errno(1), &[0], vec![])];
+    assert!(beside(&many(4095), &last));
+    assert!(!beside(&many(4096), &last));
+    let narrower = |count| [rule(Action::Log, &[0], vec![0; count])];
+    assert!(beside(&narrower(1 << 18), &last));
+    assert!(!beside(&narrower(1 << 18), &[rule(Action::Errno(1), &[0], vec![0])]));
+    // In pairs: all 64 of one side with all 64 of the other, of which one is no rule, and one more that stands alone.
+    let in_pairs = |right: u64| {
+        let left: Vec<Rule> = (0..63).map(|value| rule(Action::Log, &[value], vec![])).collect();
+        let right = (0..right).map(|value| rule(Action::Errno(2), &[0, value], vec![]));
+        let right: Vec<Rule> = right.chain([rule(Action::Allow, &[0, 0, 0], vec![])]).collect();
+        let (left, right) = (Side::new(&left, Action::Errno(1)), Side::new(&right, Action::Errno(1)));
+        left.combine(right, Operation::Union).map(|side| side.rules.len()).ok()
+    };
+    assert_eq!(in_pairs(63), Some(4096));
+    assert_eq!(in_pairs(64), None);
 }
 
 #[test]
