@@ -20,6 +20,20 @@ fn rows_are_sorted_and_found() {
 }
 
 #[test]
+fn calls_are_shown_by_name() {
+    let call = Syscall::from_name("openat").unwrap();
+    assert_eq!(alloc::format!("{call:>8} {call:?}"), "  openat Syscall(\"openat\")");
+}
+
+#[test]
+fn the_index_is_as_long_as_it_must_be() {
+    let of = |arch: Arch| arch.syscalls().map(move |(number, _)| number - arch.number_base());
+    let most = Arch::ALL.into_iter().flat_map(of).filter(|&number| number < PRIVATE).max().unwrap();
+    assert_eq!(u32::try_from(NUMBERS), Ok(most + 1));
+    assert!(Syscall::all().all(|call| call.name().len() < LONGEST_NAME));
+}
+
+#[test]
 fn numbers_lead_back_to_names() {
     for arch in Arch::ALL {
         let mut last = None;

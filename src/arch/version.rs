@@ -77,5 +77,7 @@ mod tests {
         for text in ["", "3", ".3", "3.", "3.12.1", "4.15abc", "256.0", "+1.2", " 1.2"] {
             assert_eq!(text.parse::<KernelVersion>(), Err(KernelVersionError), "{text}");
         }
+        let version = KernelVersion::new(6, 12);
+        assert_eq!((version.major(), version.minor()), (6, 12));
     }
 }
