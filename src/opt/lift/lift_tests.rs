@@ -163,6 +163,61 @@ fn of_a_stack_the_lowest_rank_counts_and_of_equals_the_newest() {
     }
 }
 
+/// States are one only where all that is still read is the same: what is known of a word, and what was stored.
+#[test]
+fn different_states_stay_apart() {
+    let (arg0, arg1) = (load(16), load(24));
+    let wanted = |low: &str, high: &str| {
+        let mask = |name, yes| alloc::format!("{name}: arg1\n  0 -> n0\n  1 -> {yes}\n  2-0xffffffff -> n0\n");
+        let root = "n5: arg0\n  0-8 -> n2\n  9-0xffffffff -> n4\n";
+        let (low, high) = (alloc::format!("n1: {low}\n"), alloc::format!("n3: {high}\n"));
+        [root, &mask("n4", "n3"), &high, &mask("n2", "n1"), &low, "n0: ALLOW\n"].concat()
+    };
+    let ends = [ret(ERRNO), ret(LOG), ret(ALLOW)];
+    // Read again later, here and in an older program.
+    let again = [arg0, Insn::new(JGE_K, 0, 0, 9), arg1, Insn::new(JEQ_K, 0, 4, 1), arg0, Insn::new(JGE_K, 0, 1, 9)];
+    let older = [arg0, Insn::new(JGE_K, 0, 0, 9), ret(ALLOW)];
+    let (text, _) = lifted(&[&older, &[&again[..], &ends].concat()]);
+    assert_eq!(text, wanted("LOG", "ERRNO(1)"));
+    // Read again from where it was stored.
+    let stored = [
+        arg0,
+        Insn::stmt(ST, 3),
+        Insn::new(JGE_K, 0, 0, 9),
+        arg1,
+        Insn::new(JEQ_K, 0, 4, 1),
+        Insn::stmt(LD_MEM, 3),
+        Insn::new(JGE_K, 0, 1, 9),
+    ];
+    assert_eq!(graph(&[&stored[..], &ends].concat()), wanted("LOG", "ERRNO(1)"));
+    // Something else was stored.
+    let other = [
+        arg0,
+        Insn::new(JGE_K, 2, 0, 9),
+        Insn::stmt(LD_IMM, 1),
+        Insn::stmt(JA, 1),
+        Insn::stmt(LD_IMM, 2),
+        Insn::stmt(ST, 3),
+        arg1,
+        Insn::new(JEQ_K, 0, 4, 1),
+        Insn::stmt(LD_MEM, 3),
+        Insn::new(JEQ_K, 0, 1, 2),
+    ];
+    assert_eq!(graph(&[&other[..], &ends].concat()), wanted("LOG", "ERRNO(1)"));
+}
+
+/// A word that is compared with itself may be taken apart whole, two words only so far.
+#[test]
+fn comparisons_within_a_word() {
+    let compared = |second: u32| {
+        let first = [load(second), Insn::stmt(AND_K, 0x1fff), Insn::stmt(TAX, 0), load(16), Insn::stmt(AND_K, 0x1fff)];
+        let insns = [&first[..], &[Insn::stmt(MUL_K, 3), jump(JEQ_X, 0)], &ENDS].concat();
+        lift(&[&insns], Endian::Little, &[]).map(|lifted| lifted.witnesses.len())
+    };
+    assert!(compared(16).is_ok());
+    assert_eq!(compared(24).unwrap_err(), CannotLift::Instruction { program: 0, pc: 6 });
+}
+
 /// Every path has a call that goes it, with all words in their places.
 #[test]
 fn witnesses_go_the_way() {
