@@ -18,7 +18,7 @@ const E1: Action = Action::Errno(1);
 const X86_64: Target = Target::new(Arch::X86_64);
 
 /// The profile as if it had been read from JSON.
-fn docker(mut profile: Profile) -> Profile {
+pub(super) fn docker(mut profile: Profile) -> Profile {
     profile.dialect = Dialect::Docker;
     for (index, rule) in profile.rules.iter_mut().enumerate() {
         rule.path = alloc::format!("$.syscalls[{index}]");
@@ -493,21 +493,4 @@ fn multiplexers_carry_calls_unless_the_compiler_of_a_file_says_no() {
         let profile = docker(Profile::new(E1).allow("socket").rule(Action::Errno(2), own, [arg::<0>().eq(2)]));
         assert_eq!(carried(&profile), E1);
     }
-}
-
-#[test]
-fn what_a_policy_is_known_by() {
-    let profile = Profile { listener_path: Some("/run/agent.sock".into()), ..Profile::new(E1).allow("read") };
-    let profile = Profile { listener_metadata: Some("pod 7".into()), ..profile };
-    let policy = profile.resolve(&X86_64).unwrap();
-    let options = policy.install_options();
-    assert_eq!((options.listener_path(), options.listener_metadata()), (Some("/run/agent.sock"), Some("pod 7")));
-    assert_eq!(Profile::new(E1).resolve(&X86_64).unwrap().install_options().listener_metadata(), None);
-    // FNV-1a with 64 bits, as its authors describe it.
-    let mut hash: u64 = 14_695_981_039_346_656_037;
-    for byte in policy.to_string().bytes() {
-        hash ^= u64::from(byte);
-        hash = hash.wrapping_mul(1_099_511_628_211);
-    }
-    assert_eq!(policy.digest(), hash);
 }

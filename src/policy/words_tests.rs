@@ -1,24 +1,16 @@
 //! What is said about profiles, word by word.
 
+use super::tests::docker;
 use super::*;
 use crate::arch::Arch;
 use crate::bpf::Action;
-use crate::profile::{Call, Dialect, Profile, arg};
-use alloc::string::String;
+use crate::profile::{Call, Diagnostics, Profile, arg};
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
 const E1: Action = Action::Errno(1);
 const E2: Action = Action::Errno(2);
-
-/// As if it had been read from JSON.
-fn docker(mut profile: Profile) -> Profile {
-    profile.dialect = Dialect::Docker;
-    for (index, rule) in profile.rules.iter_mut().enumerate() {
-        rule.path = alloc::format!("$.syscalls[{index}]");
-    }
-    profile
-}
 
 fn name_of(target: &Target) -> &'static str {
     match target.semantics {
@@ -28,13 +20,14 @@ fn name_of(target: &Target) -> &'static str {
     }
 }
 
+fn lines(found: &Diagnostics) -> Vec<String> {
+    found.iter().map(|one| alloc::format!("{:?}[{}] {one}", one.severity(), one.code().as_str())).collect()
+}
+
 fn told(profile: &Profile, target: &Target) -> Vec<String> {
-    let said = |found: &crate::profile::Diagnostics| {
-        found.iter().map(|one| alloc::format!("{:?}[{}] {one}", one.severity(), one.code().as_str())).collect()
-    };
     match profile.resolve(target) {
-        Ok(policy) => said(policy.diagnostics()),
-        Err(error) => said(error.diagnostics().unwrap()),
+        Ok(policy) => lines(policy.diagnostics()),
+        Err(error) => lines(error.diagnostics().unwrap()),
     }
 }
 
@@ -171,7 +164,7 @@ fn names_are_quoted() {
 /// Where too much work is left, it is told that something is not told.
 #[test]
 fn overlaps_that_take_too_long() {
-    let rules = |action, arg, entry| Rule {
+    let rule = |action, arg, entry| Rule {
         source: Source { entry, path: alloc::format!("rule {}", entry + 1) },
         action,
         conditions: vec![Condition { arg, width: Width::Bits64, test: Test::Gt(300) }],
@@ -189,11 +182,9 @@ fn overlaps_that_take_too_long() {
         work: &mut work,
         doubts: &mut doubts,
     };
-    let kept = settling.rules(16, vec![rules(Action::Allow, 0, 0), rules(E2, 1, 1)]).unwrap();
+    let kept = settling.rules(16, vec![rule(Action::Allow, 0, 0), rule(E2, 1, 1)]).unwrap();
     assert_eq!(kept.len(), 2);
-    let said = findings.finish(&[Arch::X86_64, Arch::X86]);
-    let said: Vec<String> =
-        said.iter().map(|one| alloc::format!("{:?}[{}] {one}", one.severity(), one.code().as_str())).collect();
+    let said = lines(&findings.finish(&[Arch::X86_64, Arch::X86]));
     let text = "rules with different actions overlap in too many ways to show";
     assert_eq!(said, [alloc::format!("Warning[overlap-two-actions] profile: ioctl on x86_64: {text}")]);
 }
@@ -211,4 +202,24 @@ fn errors_of_the_target_are_in_range() {
             assert!(said.iter().eq(wanted.iter()), "{said:?}");
         }
     }
+}
+
+#[test]
+fn what_a_policy_is_known_by() {
+    let profile = Profile { listener_path: Some("/run/agent.sock".into()), ..Profile::new(E1).allow("read") };
+    let profile = Profile { listener_metadata: Some("pod 7".into()), ..profile };
+    let policy = profile.resolve(&Target::new(Arch::X86_64)).unwrap();
+    let options = policy.install_options();
+    assert_eq!((options.listener_path(), options.listener_metadata()), (Some("/run/agent.sock"), Some("pod 7")));
+    assert_eq!(
+        Profile::new(E1).resolve(&Target::new(Arch::X86_64)).unwrap().install_options().listener_metadata(),
+        None
+    );
+    // FNV-1a with 64 bits, as its authors describe it.
+    let mut hash: u64 = 14_695_981_039_346_656_037;
+    for byte in policy.to_string().bytes() {
+        hash ^= u64::from(byte);
+        hash = hash.wrapping_mul(1_099_511_628_211);
+    }
+    assert_eq!(policy.digest(), hash);
 }

@@ -244,7 +244,7 @@ impl Tree {
     fn cargo(&self, how: How) -> Result<Built, Failed> {
         // Of processor time, because what the compiler evaluates may have no end. One mutant alone takes about 20 seconds.
         let mut cargo = Command::new("sh");
-        let seconds = if how == How::Alone { 75 } else { 300 };
+        let seconds = if how == How::Alone { 150 } else { 300 };
         cargo.args(["-c", &format!("ulimit -t {seconds}; exec cargo \"$@\""), "cargo"]);
         match how {
             How::Together => cargo.args(["test", "--no-run", "--features", "cli"]).args(TESTS),
