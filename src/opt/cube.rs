@@ -80,4 +80,14 @@ mod tests {
         let starts = [(0, yes), (1, no), (8, yes), (9, no), (0x20008, yes), (0x20009, no)];
         assert_eq!(cube(&runs(starts)), None);
     }
+
+    #[test]
+    fn a_long_run_is_no_set_of_values() {
+        let mut code = Code::default();
+        let (yes, no) = (code.ret(Action::Allow), code.ret(Action::Errno(1)));
+        let found = |length: u32| cube(&runs([(0, yes), (length, no)]));
+        let rest = Vec::from([Run { first: MOST_NUMBERS, last: u32::MAX, class: no, weight: 0 }]);
+        assert_eq!(found(MOST_NUMBERS), Some(Cube { mask: MOST_NUMBERS - 1, rest }));
+        assert_eq!(found(MOST_NUMBERS + 1), None);
+    }
 }

@@ -355,3 +355,7 @@ fn sums(elements: &[Element]) -> [u32; 16] {
     }
     sums
 }
+
+#[cfg(test)]
+#[path = "elements_tests.rs"]
+mod tests;

@@ -250,3 +250,42 @@ fn architectures_lead_somewhere() {
     let lifted = lift(&[&[NR, jump(JEQ_K, 5), ret(ALLOW), ret(ERRNO)]], Endian::Little, &[8]).unwrap().built;
     assert_eq!(lifted.arches, [(8, lifted.root)]);
 }
+
+/// What is still to be asked of the number comes before an argument, wherever in the stack it is asked.
+#[test]
+fn older_programs_are_looked_through() {
+    let newest = [load(24), load(16), jump(JEQ_K, 7), ret(LOG), ret(ALLOW)];
+    let older = [NR, jump(JEQ_K, 9), ret(ERRNO), ret(ALLOW)];
+    let wanted = "n4: nr\n  0-8 -> n2\n  9 -> n3\n  10-0xffffffff -> n2\n";
+    for stack in [&[&older[..], &newest][..], &[&older, &older, &newest]] {
+        let (text, _) = lifted(stack);
+        assert!(text.starts_with(wanted), "{text}");
+    }
+}
+
+/// A bit of the number is asked where no range of it is left, also if the number is all that is asked.
+#[test]
+fn bits_of_a_number_come_behind_its_ranges() {
+    let ends = [ret(ERRNO), ret(ALLOW), ret(LOG)];
+    let insns = [NR, Insn::new(JGE_K, 0, 4, 100), Insn::new(JSET_K, 1, 0, 1), Insn::new(JEQ_K, 1, 2, 200)];
+    let wanted = "n4: nr\n  0-99 -> n0\n  100-199 -> n2\n  200 -> n3\n  201-0xffffffff -> n2\n\
+                  n3: ALLOW\nn2: nr & 0x1 == 0x1 ? n1 : n0\nn1: ERRNO(1)\nn0: LOG\n";
+    assert_eq!(graph(&[&insns[..], &ends].concat()), wanted);
+}
+
+/// Budgets hold to the last state and the last witness.
+#[test]
+fn budgets_can_be_used_up() {
+    // One state, and three witnesses.
+    let program = [NR, jump(JEQ_K, 9), ret(ERRNO), ret(ALLOW)];
+    let fits = |states: usize, witnesses: usize| {
+        let mut lifting = Lifting::new(&[&program], Endian::Little);
+        let end = lifting.graph.ret_raw(LOG);
+        lifting.known = (1..=states).map(|pc| (State { pc: pc + 4, ..State::start() }, end)).collect();
+        lifting.witnesses.resize(witnesses, SyscallData::default());
+        lifting.node(State::start(), DEPTH).map(drop)
+    };
+    assert_eq!(fits(STATES - 1, STATES - 3), Ok(()));
+    assert_eq!(fits(STATES, 0), Err(CannotLift::TooLarge));
+    assert_eq!(fits(0, STATES - 2), Err(CannotLift::TooLarge));
+}

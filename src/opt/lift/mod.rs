@@ -68,25 +68,8 @@ pub(crate) enum CannotLift {
 
 /// Lifts a stack of programs, the oldest first. `tokens` are the architectures whose numbers matter.
 pub(crate) fn lift(programs: &[&[Insn]], endian: Endian, tokens: &[u32]) -> Result<Lifted, CannotLift> {
-    let mut lifting = Lifting {
-        programs: programs.iter().rev().map(|insns| Part::new(insns, endian)).collect(),
-        endian,
-        expressions: Expressions::default(),
-        graph: Graph::default(),
-        known: BTreeMap::new(),
-        witnesses: Vec::new(),
-        steps: STEPS,
-    };
-    let start = State {
-        program: 0,
-        pc: 0,
-        a: Value::ZERO,
-        x: Value::ZERO,
-        scratch: None,
-        won: crate::bpf::Action::Allow.to_raw(),
-        env: Env::default(),
-    };
-    let root = lifting.node(start, DEPTH)?;
+    let mut lifting = Lifting::new(programs, endian);
+    let root = lifting.node(State::start(), DEPTH)?;
     let Lifting { graph, witnesses, .. } = lifting;
     let arches = tokens.iter().map(|&token| (token, behind(&graph, root, token))).collect();
     Ok(Lifted { built: Built { graph, root, arches, chained: 0, orders: false }, witnesses })
@@ -153,6 +136,21 @@ struct State {
     env: Env,
 }
 
+impl State {
+    /// In front of the newest program, with nothing known.
+    fn start() -> Self {
+        Self {
+            program: 0,
+            pc: 0,
+            a: Value::ZERO,
+            x: Value::ZERO,
+            scratch: None,
+            won: crate::bpf::Action::Allow.to_raw(),
+            env: Env::default(),
+        }
+    }
+}
+
 enum Stop {
     Answer(u32),
     Asks(Question),
@@ -169,7 +167,19 @@ struct Lifting<'a> {
     steps: usize,
 }
 
-impl Lifting<'_> {
+impl<'a> Lifting<'a> {
+    fn new(programs: &[&'a [Insn]], endian: Endian) -> Self {
+        Self {
+            programs: programs.iter().rev().map(|insns| Part::new(insns, endian)).collect(),
+            endian,
+            expressions: Expressions::default(),
+            graph: Graph::default(),
+            known: BTreeMap::new(),
+            witnesses: Vec::new(),
+            steps: STEPS,
+        }
+    }
+
     /// What happens from a state on.
     fn node(&mut self, mut state: State, depth: usize) -> Result<NodeId, CannotLift> {
         let question = match self.run(&mut state)? {
