@@ -27,12 +27,15 @@ mod judge;
 mod notify;
 #[path = "kernel_faults/programs.rs"]
 mod programs;
+#[path = "kernel_faults/record.rs"]
+mod record;
 #[path = "kernel_faults/stage.rs"]
 mod stage;
 
 use callsieve::kernel::{
     HostError, InstallError, MemoryError, NotifyError, ReadBackError, SigsysError, SpawnError, StatusError, WaitError,
 };
+use callsieve::record::RecordError;
 use judge::judge_all;
 use stage::Said;
 use std::fmt::Debug;
@@ -65,6 +68,9 @@ numbers! {
     std::io::Error: error => error.raw_os_error();
     SpawnError: SpawnError::Install(error) => error.number(), SpawnError::Start(error) => error.number();
     WaitError: WaitError::Wait(error) | WaitError::ExecFailed(error) => error.number();
+    RecordError: RecordError::Host(error) => error.number(), RecordError::Spawn(error) => error.number(),
+        RecordError::Notify(error) => error.number(), RecordError::Io(error) => error.number(),
+        RecordError::Wait(error) => error.number();
     ReadBackError: ReadBackError::Refused { errno, .. } => Some(*errno), ReadBackError::Status(error) => error.number();
 }
 
@@ -111,4 +117,9 @@ fn processes_looked_into() {
         return;
     }
     judge_all("processes_looked_into", programs::LOOKED_INTO, 10);
+}
+
+#[test]
+fn recording() {
+    judge_all("recording", record::RECORDED, 10);
 }

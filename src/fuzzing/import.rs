@@ -50,6 +50,7 @@ pub fn import_text(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
     use alloc::vec::Vec;
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -171,6 +172,29 @@ mod tests {
             "kind: SeccompProfile\napiVersion: security-profiles-operator.x-k8s.io/v1beta1\nspec:\n  defaultAction: SCMP_ACT_ERRNO\n",
         ),
     ];
+
+    /// Of a word that is very long a message shows only the beginning.
+    #[test]
+    fn long_words_are_cut() {
+        let (word, zeros) = ("x".repeat(9000), "0".repeat(9000));
+        for (language, text) in [
+            (Language::Seccompiler, format!("{{\"a\": {{\"{word}\": 1}}}}")),
+            (Language::Minijail, format!("read: arg6{zeros} == 1\n")),
+            (Language::Minijail, format!("read: arg0 == 0x{zeros}100000000\n")),
+            (Language::Minijail, format!("0x{zeros}100000000: 1\n")),
+            (Language::Kafel, format!("ALLOW {{ SYSCALL[5](a{word}, b{word}) {{ a{word}y == 1 }} }} DEFAULT KILL")),
+            (Language::Kafel, format!("POLICY a{word} {{ ALLOW {{ read }} }} USE a{word}y DEFAULT KILL")),
+            (Language::Systemd, format!("[Service]\nSystemCall{word}=read\n")),
+            (Language::Systemd, format!("[{word}]\nSystemCallFilter=read\n")),
+            #[cfg(feature = "yaml")]
+            (Language::Operator, format!("{key}: 1\n{key}: 2\n", key = &word[..1000])),
+        ] {
+            let error = Importer::new(language, Arch::X86).read(&text).unwrap_err();
+            check_findings(error.diagnostics());
+            let cut = error.diagnostics().iter().all(|found| found.message().len() < 1000);
+            assert!(cut && error.to_string().contains("..."), "{error}");
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]

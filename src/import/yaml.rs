@@ -6,6 +6,7 @@
 use super::MAX_NESTING;
 use super::report::{Place, Reading};
 use crate::profile::Code;
+use crate::profile::json::value::quote;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -173,7 +174,7 @@ impl Builder {
             Kind::Map(fields) => {
                 let key = open.key.take().unwrap_or_default();
                 if fields.iter().any(|(own, _)| *own == key) {
-                    return Err((node.place, format!("the key {key:?} stands here a second time; remove one")));
+                    return Err((node.place, format!("the key {} stands here a second time; remove one", quote(&key))));
                 }
                 fields.push((key, node));
             }

@@ -18,9 +18,10 @@ pub fn request(nr: i64, args: [u64; 6]) -> u64 {
 }
 
 /// A descriptor is closed, and a child waited for, whatever the result is: Linux closes also where it says EINTR, and ECHILD
-/// is what somebody else leaves who was faster.
-pub fn is_done_all_the_same(nr: i64, answer: i64) -> bool {
-    nr == SYS_close || (nr == SYS_wait4 && answer == -i64::from(ECHILD))
+/// is what somebody else leaves who was faster. An answer that comes too late is one to a call that waits no longer.
+pub fn is_done_all_the_same(nr: i64, request: u64, answer: i64) -> bool {
+    let is = |errno: i32| answer == -i64::from(errno);
+    nr == SYS_close || nr == SYS_wait4 && is(ECHILD) || nr == SYS_ioctl && request == SEND && is(ENOENT)
 }
 
 pub const RECV: u64 = 0xc050_2100;

@@ -140,7 +140,7 @@ impl Tracer {
             let made_up = fault.filter(|fault| fault.0 == point).map(|fault| fault.1);
             if let Some(answer) = made_up {
                 self.reached = true;
-                if !errnos::is_done_all_the_same(nr, answer) {
+                if !errnos::is_done_all_the_same(nr, point.request, answer) {
                     unsafe { libc::ptrace(libc::PTRACE_POKEUSER, tid, NUMBER, -1_i64) };
                 }
             }

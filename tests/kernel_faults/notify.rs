@@ -25,6 +25,11 @@ const GONE: Gives = Gives::Success("Gone");
 const ELSEWHERE: Gives = Gives::Error("AnsweredElsewhere");
 
 /// The second look, right before a notification is taken, is done again.
+const DROPPED: &[Rule] = &[
+    of(SYS_ioctl, SEND, 0, Gives::Error("the target waits for ever")),
+    // It had been answered.
+    of(SYS_ioctl, SEND, libc::ENOENT, Gives::Same),
+];
 const RECEIVED: &[Rule] = &[on(SYS_poll, 0, Gives::Same), of(SYS_ioctl, RECV, libc::ENOENT, Gives::Same)];
 const ANSWERED: &[Rule] = &[of(SYS_ioctl, SEND, libc::ENOENT, GONE), of(SYS_ioctl, SEND, libc::EINPROGRESS, ELSEWHERE)];
 const GIVEN: &[Rule] = &[
@@ -100,12 +105,10 @@ pub const NOTIFICATION: &[Operation] = &[
     operation!("respond", &[ANSWERED], |stage| with_call(|call| {
         said(stage.during(|| call.respond(Response::Return(5))))
     })),
-    operation!("drop", &[&[of(SYS_ioctl, SEND, 0, Gives::Error("the target waits for ever"))]], |stage| with_call(
-        |call| {
-            stage.during(|| drop(call));
-            Ok("dropped".into())
-        }
-    )),
+    operation!("drop", &[DROPPED], |stage| with_call(|call| {
+        stage.during(|| drop(call));
+        Ok("dropped".into())
+    })),
     operation!("continue", &[ANSWERED], |stage| with_call(|call| {
         said(stage.during(|| call.continue_unchecked().map_err(|unanswered| unanswered.error())))
     })),

@@ -5,6 +5,7 @@ use super::install::{NO_PROCESS, SIZE};
 use super::judge::{Gives, Operation, Rule, of, on};
 use super::said;
 use super::stage::{Said, Stage};
+use crate::common::always;
 use crate::common::supervision::{allow_all, filtered_target, notify_call};
 use callsieve::bpf::Action;
 use callsieve::kernel::{self, CommandExt as _, ExecState, Install, Stream, Supervised};
@@ -20,7 +21,7 @@ use std::time::Duration;
 const SCRIPT: &[Rule] = &[on(SYS_execve, libc::ENOEXEC, Gives::Success("ExitStatus("))];
 /// Whether a program has been executed cannot be read: then it counts as one that has.
 const EXECUTED: &[Rule] = &[on(SYS_openat, 0, Gives::Same), on(SYS_read, 0, Gives::Same)];
-const SUPERVISED: &[Rule] = &[
+pub const SUPERVISED: &[Rule] = &[
     // Descriptors are looked for one by one then.
     on(SYS_openat, 0, Gives::Same),
     on(SYS_getdents64, 0, Gives::Same),
@@ -29,6 +30,8 @@ const SUPERVISED: &[Rule] = &[
     // What the listener can do.
     of(SYS_ioctl, ADD_FD, 0, Gives::Same),
     of(SYS_ioctl, SEND, 0, Gives::Same),
+];
+const LOST: &[Rule] = &[
     of(SYS_ioctl, ID_VALID, libc::EBADF, Gives::Error("Lost")),
     of(SYS_ioctl, ID_VALID, libc::ENOTTY, Gives::Error("Lost")),
 ];
@@ -94,7 +97,7 @@ pub const STARTED: &[Operation] = &[
     Operation {
         name: "spawn under supervision",
         run: |stage| supervised(stage, Supervised::new("true").stderr(Stream::Null)),
-        rules: &[SCRIPT, SIZE, SUPERVISED],
+        rules: &[SCRIPT, SIZE, SUPERVISED, LOST],
         kept: &[],
     },
     Operation {
@@ -103,7 +106,24 @@ pub const STARTED: &[Operation] = &[
             let program = Supervised::new("/bin/cat").current_dir("/").stdin(Stream::Piped).stdout(Stream::Piped);
             supervised(stage, program.stderr(Stream::Piped))
         },
-        rules: &[SCRIPT, SUPERVISED],
+        rules: &[SCRIPT, SUPERVISED, LOST],
+        kept: &[],
+    },
+    Operation {
+        name: "spawn under supervision, every call asked",
+        run: |stage| {
+            let program = Supervised::new("true").stderr(Stream::Null);
+            let every_call = always(Action::Notify);
+            match stage.during(|| program.spawn(&every_call)) {
+                Ok((mut child, _listener)) => {
+                    // It waits in its execve, which nobody answers.
+                    let _ = (child.kill(), child.wait());
+                    Ok("started".into())
+                }
+                Err(error) => said(Err::<(), _>(error)),
+            }
+        },
+        rules: &[SIZE, SUPERVISED, LOST, &[on(SYS_execve, 0, Gives::Same)]],
         kept: &[],
     },
     Operation {

@@ -6,7 +6,7 @@ use super::super::text::{Kind, Spot, Token, Tokens};
 use super::{Names, Parsed, Parser};
 use crate::arch::nearest;
 use crate::profile::Code;
-use crate::profile::json::value::quote;
+use crate::profile::json::value::{cut, quote};
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -223,10 +223,10 @@ impl Parser<'_, '_> {
             return Some(Part::Value(Value::Number(value)));
         }
         let known: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-        let hint = nearest(&name, known.iter().copied()).map(|near| format!(" (did you mean \"{near}\"?)"));
+        let hint = nearest(&name, known.iter().copied()).map(|near| format!(" (did you mean {}?)", quote(near)));
         let has = match known.as_slice() {
             [] => "no arguments are known; declare them: call(a, b)".into(),
-            known => format!("the arguments are {}", known.join(", ")),
+            known => format!("the arguments are {}", known.iter().map(|name| cut(name)).collect::<Vec<_>>().join(", ")),
         };
         let message = format!("unknown argument or constant {}{}; {has}", quote(&name), hint.unwrap_or_default());
         self.error(Code::BadField, spot, message);

@@ -245,7 +245,7 @@ impl Parser<'_, '_> {
         let (name, spot) = self.word(tokens, "the name of a policy")?;
         let Some(entries) = self.policies.get(&name).cloned() else {
             let near = nearest(&name, self.policies.keys().map(String::as_str));
-            let hint = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
+            let hint = near.map(|near| format!(" (did you mean {}?)", quote(near))).unwrap_or_default();
             self.error(Code::BadField, spot, format!("there is no policy {} before this{hint}", quote(&name)));
             return None;
         };

@@ -6,7 +6,7 @@ use super::super::text::{Kind, Tokens};
 use super::{ACTIONS, Parsed, Parser, is_argument};
 use crate::arch::Errno;
 use crate::bpf::Action;
-use crate::profile::json::value::quote;
+use crate::profile::json::value::{cut, quote};
 use crate::profile::{Code, Width};
 use alloc::format;
 use alloc::vec::Vec;
@@ -104,7 +104,7 @@ impl Parser<'_, '_> {
             self.error(
                 Code::BadField,
                 spot,
-                format!("{word} is out of range: a system call has arguments arg0 to arg5"),
+                format!("{} is out of range: a system call has arguments arg0 to arg5", cut(&word)),
             );
             return None;
         };
@@ -176,7 +176,7 @@ impl Parser<'_, '_> {
                     self.error(
                         Code::ConstantTooWide,
                         spot,
-                        format!("{text} does not fit a register of {}", self.reading.arch()),
+                        format!("{} does not fit a register of {}", cut(text), self.reading.arch()),
                     );
                     return None;
                 }

@@ -13,7 +13,7 @@ use super::text::{Grammar, Kind, Spot, Token, Tokens, tokens};
 use super::{Imported, MAX_ALTERNATIVES, MAX_DEPTH};
 use crate::arch::Arch;
 use crate::bpf::Action;
-use crate::profile::json::value::quote;
+use crate::profile::json::value::{cut, quote};
 use crate::profile::{Arg, Call, Code, Foreign, Rule};
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -290,7 +290,7 @@ impl Parser<'_, '_> {
             }
             Some(Kind::Number(value, text)) => {
                 let Ok(number) = u32::try_from(value) else {
-                    self.error(Code::BadField, spot, format!("{text} is no number of a system call"));
+                    self.error(Code::BadField, spot, format!("{} is no number of a system call", cut(&text)));
                     return None;
                 };
                 Call::Number(self.reading.arch(), number)

@@ -14,7 +14,7 @@ use super::Imported;
 use super::report::{Place, Reading, profile, rule};
 use crate::arch::{Arch, Errno, Syscall, nearest};
 use crate::bpf::Action;
-use crate::profile::json::value::quote;
+use crate::profile::json::value::{cut, quote};
 use crate::profile::{Call, Code, Foreign, IntoCalls};
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -251,7 +251,7 @@ impl<'t> Unit<'_, 't> {
             } else {
                 "which has no such setting; systemd ignores it"
             };
-            self.error(Code::UnknownKey, at, format!("{key}= in section [{section}], {hint}"));
+            self.error(Code::UnknownKey, at, format!("{}= in section [{}], {hint}", cut(key), cut(section)));
             return;
         }
         match key {
@@ -265,7 +265,7 @@ impl<'t> Unit<'_, 't> {
                 self.error(
                     Code::UnknownKey,
                     at,
-                    format!("unknown setting {key}={hint}; known are {}=", known.join("=, ")),
+                    format!("unknown setting {}={hint}; known are {}=", cut(key), known.join("=, ")),
                 );
             }
         }

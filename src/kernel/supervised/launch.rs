@@ -103,7 +103,7 @@ pub(super) fn launch(plan: &Plan<'_>) -> Result<Launched, SpawnError> {
     restore_signals(&before);
     drop(theirs);
     let helper = forked.map_err(refused)?;
-    let problem = match receive(&ours, &state) {
+    let problem = match receive(&ours, &state, helper) {
         // It still has to close the listener in the table of the child. If somebody killed it before that, the child may
         // have its own listener, and would wait for ever if this process died.
         Ok(listener) => match wait(helper) {
@@ -126,21 +126,21 @@ pub(super) fn launch(plan: &Plan<'_>) -> Result<Launched, SpawnError> {
 
 /// The listener, when the helper has sent it. An error if that will not happen, with a number if it is this process that
 /// failed.
-fn receive(socket: &UnixStream, state: &State) -> Result<Listener, Option<c_int>> {
+fn receive(socket: &UnixStream, state: &State, helper: pid_t) -> Result<Listener, Option<c_int>> {
+    let has_ended = |pid: pid_t| command::wait_unreaped(pid.cast_unsigned(), libc::WNOHANG).unwrap_or(true);
+    let mut is_lost = false;
     loop {
         match poll([socket.as_fd()], Some(Duration::from_millis(100))) {
+            // What was sent before is there by now.
+            Ok([0]) if is_lost => return Err(None),
             Ok([0]) | Err(libc::EINTR) => {}
             Ok(_) => break,
             Err(errno) => return Err(Some(errno)),
         }
-        // Someone may have killed the child before it could install.
+        // Someone may have killed the child before it could install, or the helper before it could send. The child may
+        // wait for an answer to its execve by then, and until that it keeps the other end of the socket open.
         let child = state.child.load(Acquire);
-        if child > 0
-            && state.listener.load(Acquire) == 0
-            && command::wait_unreaped(child.cast_unsigned(), libc::WNOHANG).unwrap_or(true)
-        {
-            return Err(None);
-        }
+        is_lost = has_ended(helper) || child > 0 && state.listener.load(Acquire) == 0 && has_ended(child);
     }
     // What comes is one descriptor. If it was cut off, this process may have no more of them.
     let (_, fds) = rights::receive(socket.as_fd(), &mut [0; 1])

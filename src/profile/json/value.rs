@@ -128,7 +128,7 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 /// At most 60 characters of a text.
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => text.get(..end).map(|start| format!("{start}...")).unwrap_or_default(),
         None => text.to_string(),
