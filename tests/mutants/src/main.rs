@@ -177,20 +177,10 @@ fn write(
     record.write(checkout, file)
 }
 
-/// Files whose survivors are still to be looked at, with how many have no explanation: it may only become less.
-const OPEN: &str = "tests/mutants/open.txt";
-
-fn open(checkout: &Path) -> HashMap<String, usize> {
-    let text = std::fs::read_to_string(checkout.join(OPEN)).unwrap_or_default();
-    let line = |line: &str| line.split_once(' ').and_then(|(file, count)| Some((file.to_owned(), count.parse().ok()?)));
-    text.lines().filter_map(line).collect()
-}
-
 /// A line for each floor, and whether few enough survivors are unexplained.
 fn check(checkout: &Path, files: &[String]) -> Result<bool, Failed> {
     let mut floors: BTreeMap<&str, [usize; 9]> = BTreeMap::new();
-    let (mut good, mut open) = (true, open(checkout));
-    let mut still_open = Vec::new();
+    let mut good = true;
     for file in files {
         let floor = file.split(['/', '.']).nth(1).unwrap_or_default();
         let state = state(checkout, file)?;
@@ -212,24 +202,12 @@ fn check(checkout: &Path, files: &[String]) -> Result<bool, Failed> {
             let sum = floors.entry(name).or_default();
             (0..row.len()).for_each(|column| sum[column] += row[column]);
         }
-        let over = unexplained * 20 > record.mutants || unexplained > 0 && STRICT.contains(&file.as_str());
-        let allowed = open.remove(file);
-        if over && allowed.is_some_and(|allowed| unexplained <= allowed) {
-            still_open.push((unexplained, file));
-        } else if over {
+        if unexplained * 20 > record.mutants || unexplained > 0 && STRICT.contains(&file.as_str()) {
             good = false;
             println!("{file}: {unexplained} survivors of {} mutants have no explanation", record.mutants);
             record.unexplained().for_each(|name| println!("    {name}"));
-        } else if allowed.is_some() {
-            good = false;
-            println!("{file} is good now: take it out of {OPEN}");
         }
     }
-    for file in open.keys() {
-        good = false;
-        println!("{OPEN}: {file} is no file of the floors");
-    }
-    still_open.iter().for_each(|(count, file)| println!("open: {file}, {count} survivors"));
     println!("floor   fresh changed never  mutants caught loops unviable survive unexplained");
     for (floor, row) in floors {
         let [fresh, changed, never, mutants, caught, loops, unviable, survive, unexplained] = row;
