@@ -125,6 +125,8 @@ pub fn of(nr: i64, request: u64) -> Option<&'static [i32]> {
         // A mask that cannot be set back stays; and what the C library does with it around a new thread.
         SYS_rt_sigprocmask => &[],
         SYS_nanosleep | SYS_clock_nanosleep => &[EINTR],
+        // A sleep or a wait that was interrupted and goes on, which is chance.
+        SYS_restart_syscall => &[],
         SYS_uname => &[EFAULT],
         SYS_prlimit64 | SYS_getrlimit => &[EFAULT, EINVAL, EPERM],
         SYS_pidfd_open => &[EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSYS, ESRCH],
