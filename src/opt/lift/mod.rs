@@ -477,14 +477,9 @@ fn decide(question: Question, known: &Known) -> Option<bool> {
 
 /// Ends a program of the stack with a value, which counts if its rank is lower than that of the newer ones.
 fn return_from(state: &mut State, raw: u32) {
-    if rank(raw) < rank(state.won) {
-        state.won = raw;
-    }
-    state.program += 1;
-    state.pc = 0;
-    state.a = Value::ZERO;
-    state.x = Value::ZERO;
-    state.scratch = None;
+    let won = if rank(raw) < rank(state.won) { raw } else { state.won };
+    let env = core::mem::take(&mut state.env);
+    *state = State { program: state.program + 1, won, env, ..State::start() };
 }
 
 fn read(state: &State, k: u32) -> Value {
