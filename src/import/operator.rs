@@ -4,7 +4,7 @@
 //! means beyond that is an error: a base profile is merged by the operator, and is not in the file.
 
 use super::Imported;
-use super::report::{Place, Reading};
+use super::report::{Place, Reading, did_you_mean};
 use super::yaml::{Kind, Node, documents};
 use crate::arch::nearest;
 use crate::profile::json::value::quote;
@@ -139,13 +139,8 @@ impl Reader<'_, '_> {
     fn known(&mut self, node: &Node, path: &str, keys: &[&str]) {
         let Kind::Map(fields) = &node.kind else { return };
         for (key, value) in fields.iter().filter(|(key, _)| !keys.contains(&key.as_str())) {
-            let hint = nearest(key, keys.iter().copied()).map(|near| format!(" (did you mean \"{near}\"?)"));
-            let message = format!(
-                "{path}: unknown key {}{}; known are {}",
-                quote(key),
-                hint.unwrap_or_default(),
-                keys.join(", ")
-            );
+            let hint = did_you_mean(nearest(key, keys.iter().copied()));
+            let message = format!("{path}: unknown key {}{hint}; known are {}", quote(key), keys.join(", "));
             self.error(Code::UnknownKey, &value.place, message);
         }
     }

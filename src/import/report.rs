@@ -217,8 +217,8 @@ impl<'t> Reading<'t> {
             let text = format!("{arch} has no call {}; {} and others have", quote(name), others.join(", "));
             (Code::OtherArchOnly, text)
         } else {
-            let hint = Syscall::nearest(name).map(|near| format!(" (did you mean \"{near}\"?)"));
-            (Code::UnknownSyscall, format!("unknown system call {}{}", quote(name), hint.unwrap_or_default()))
+            let hint = did_you_mean(Syscall::nearest(name));
+            (Code::UnknownSyscall, format!("unknown system call {}{hint}", quote(name)))
         };
         self.error(code, place, message);
         false
@@ -232,6 +232,11 @@ impl<'t> Reading<'t> {
         }
         Ok(imported)
     }
+}
+
+/// ` (did you mean "WORD"?)`, if there is a word that is near.
+pub(super) fn did_you_mean(near: Option<&str>) -> String {
+    near.map(|near| format!(" (did you mean {}?)", quote(near))).unwrap_or_default()
 }
 
 /// A profile for these ABIs.

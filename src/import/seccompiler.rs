@@ -12,7 +12,7 @@
 //! | the same argument twice in an entry | both must hold | an error |
 //! | x32 calls, other architectures | as unlisted numbers, KILL_PROCESS | KILL_THREAD |
 
-use super::report::{Place, Reading, profile, rule};
+use super::report::{Place, Reading, did_you_mean, profile, rule};
 use super::{Imported, Language};
 use crate::arch::nearest;
 use crate::bpf::Action;
@@ -116,8 +116,8 @@ impl<'t> Reader<'_, 't> {
     fn known(&mut self, value: Value<'t>, path: &Path<'_>, keys: &[&str]) -> Option<Fields<'t>> {
         let fields = self.object(value, path)?;
         for (key, value) in fields.iter().filter(|(key, _)| !keys.contains(&key.as_str())) {
-            let hint = nearest(key, keys.iter().copied()).map(|near| format!(" (did you mean \"{near}\"?)"));
-            let message = format!("unknown key{}; known are {}", hint.unwrap_or_default(), keys.join(", "));
+            let hint = did_you_mean(nearest(key, keys.iter().copied()));
+            let message = format!("unknown key{hint}; known are {}", keys.join(", "));
             if self.is_firecracker() {
                 self.warn(Code::UnknownKey, *value, &path.key(key), &format!("{message}; Firecracker ignores it"));
             } else {
@@ -245,8 +245,8 @@ impl<'t> Reader<'_, 't> {
             _ => {
                 let known: Vec<&str> =
                     ACTIONS.into_iter().filter(|word| *word != "user_notif" || !self.is_firecracker()).collect();
-                let hint = nearest(&word, known.iter().copied()).map(|near| format!(" (did you mean \"{near}\"?)"));
-                let (word, hint, known) = (quote(&word), hint.unwrap_or_default(), known.join(", "));
+                let hint = did_you_mean(nearest(&word, known.iter().copied()));
+                let (word, known) = (quote(&word), known.join(", "));
                 let message = format!("unknown action {word}{hint}; known are {known}");
                 self.error(Code::BadField, value, path, message);
                 None

@@ -24,12 +24,12 @@ const NOTHING: Gives = Gives::Success("\"nothing\"");
 const GONE: Gives = Gives::Success("Gone");
 const ELSEWHERE: Gives = Gives::Error("AnsweredElsewhere");
 
-/// The second look, right before a notification is taken, is done again.
 const DROPPED: &[Rule] = &[
     of(SYS_ioctl, SEND, 0, Gives::Error("the target waits for ever")),
     // It had been answered.
     of(SYS_ioctl, SEND, libc::ENOENT, Gives::Same),
 ];
+/// The second look, right before a notification is taken, is done again.
 const RECEIVED: &[Rule] = &[on(SYS_poll, 0, Gives::Same), of(SYS_ioctl, RECV, libc::ENOENT, Gives::Same)];
 const ANSWERED: &[Rule] = &[of(SYS_ioctl, SEND, libc::ENOENT, GONE), of(SYS_ioctl, SEND, libc::EINPROGRESS, ELSEWHERE)];
 const GIVEN: &[Rule] = &[

@@ -8,11 +8,10 @@ use super::said;
 use super::stage::{Said, Stage};
 use callsieve::kernel::{Stream, Supervised};
 use callsieve::record::{RecordError, Recorder, Recording};
-use libc::{SYS_execve, SYS_ioctl, SYS_openat, SYS_poll, SYS_process_vm_readv, SYS_read, SYS_seccomp};
+use libc::{SYS_execve, SYS_ioctl, SYS_poll, SYS_process_vm_readv, SYS_read, SYS_seccomp};
 
 /// What a recording does without: names of threads, whether a program is one of set-user-id, and what makes it faster.
 const DETAILS: &[Rule] = &[
-    on(SYS_openat, 0, Gives::Same),
     on(SYS_read, 0, Gives::Same),
     on(SYS_process_vm_readv, 0, Gives::Same),
     of(SYS_ioctl, ID_VALID, 0, Gives::Same),

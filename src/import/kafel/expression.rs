@@ -2,6 +2,7 @@
 
 use super::super::MAX_NESTING;
 use super::super::condition::{Compare, Expr, Operand};
+use super::super::report::did_you_mean;
 use super::super::text::{Kind, Spot, Token, Tokens};
 use super::{Names, Parsed, Parser};
 use crate::arch::nearest;
@@ -223,12 +224,12 @@ impl Parser<'_, '_> {
             return Some(Part::Value(Value::Number(value)));
         }
         let known: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-        let hint = nearest(&name, known.iter().copied()).map(|near| format!(" (did you mean {}?)", quote(near)));
+        let hint = did_you_mean(nearest(&name, known.iter().copied()));
         let has = match known.as_slice() {
             [] => "no arguments are known; declare them: call(a, b)".into(),
             known => format!("the arguments are {}", known.iter().map(|name| cut(name)).collect::<Vec<_>>().join(", ")),
         };
-        let message = format!("unknown argument or constant {}{}; {has}", quote(&name), hint.unwrap_or_default());
+        let message = format!("unknown argument or constant {}{hint}; {has}", quote(&name));
         self.error(Code::BadField, spot, message);
         None
     }

@@ -6,7 +6,7 @@
 
 mod expression;
 
-use super::report::{Reading, profile, rule};
+use super::report::{Reading, did_you_mean, profile, rule};
 use super::text::{Grammar, Kind, Spot, Token, Tokens, tokens};
 use super::{Imported, MAX_ALTERNATIVES, MAX_DEPTH};
 use crate::arch::{Arch, nearest};
@@ -245,7 +245,7 @@ impl Parser<'_, '_> {
         let (name, spot) = self.word(tokens, "the name of a policy")?;
         let Some(entries) = self.policies.get(&name).cloned() else {
             let near = nearest(&name, self.policies.keys().map(String::as_str));
-            let hint = near.map(|near| format!(" (did you mean {}?)", quote(near))).unwrap_or_default();
+            let hint = did_you_mean(near);
             self.error(Code::BadField, spot, format!("there is no policy {} before this{hint}", quote(&name)));
             return None;
         };
@@ -284,8 +284,7 @@ impl Parser<'_, '_> {
             "TRAP" => Action::Trap(self.data(tokens, u16::MAX)?),
             "TRACE" => Action::Trace(self.data(tokens, u16::MAX)?),
             _ => {
-                let hint = nearest(&word, ACTIONS).map(|near| format!(" (did you mean \"{near}\"?)"));
-                let (word, hint) = (quote(&word), hint.unwrap_or_default());
+                let (word, hint) = (quote(&word), did_you_mean(nearest(&word, ACTIONS)));
                 self.error(
                     Code::Syntax,
                     spot,

@@ -11,7 +11,7 @@
 pub mod v252;
 
 use super::Imported;
-use super::report::{Place, Reading, profile, rule};
+use super::report::{Place, Reading, did_you_mean, profile, rule};
 use crate::arch::{Arch, Errno, Syscall, nearest};
 use crate::bpf::Action;
 use crate::profile::json::value::{cut, quote};
@@ -317,7 +317,7 @@ impl<'t> Unit<'_, 't> {
         let calls: Vec<&str> = if name.starts_with('@') {
             let Some(group) = named(name) else {
                 let near = nearest(name, v252::ALL.iter().map(|group| group.name));
-                let hint = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
+                let hint = did_you_mean(near);
                 self.error(
                     Code::BadField,
                     at,
@@ -328,8 +328,7 @@ impl<'t> Unit<'_, 't> {
             group.calls()
         } else {
             if Syscall::from_name(name).is_none() {
-                let hint =
-                    Syscall::nearest(name).map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
+                let hint = did_you_mean(Syscall::nearest(name));
                 let message = format!("unknown system call {}{hint}; systemd ignores it", quote(name));
                 self.error(Code::UnknownSyscall, at, message);
                 return;
@@ -382,7 +381,7 @@ impl<'t> Unit<'_, 't> {
             let native = self.reading.arch();
             let Some((name, arch)) = ARCHES.iter().find(|(own, _)| *own == word) else {
                 let near = nearest(word, ARCHES.iter().map(|(name, _)| *name));
-                let hint = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
+                let hint = did_you_mean(near);
                 let known: Vec<&str> = ARCHES.iter().map(|(name, _)| *name).collect();
                 let message = format!("unknown architecture {}{hint}; known are {}", quote(word), known.join(", "));
                 self.error(Code::BadField, at, message);
